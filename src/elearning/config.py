@@ -1,0 +1,245 @@
+"""Settings: which shards there are, where their nodes are, and MongoDB.
+
+============================  =======================================================
+variable                      meaning
+============================  =======================================================
+ELEARNING_SHARDS              names of all shards, separated by spaces or commas
+ELEARNING_SHARD_<N>_REGIONS   the regions that shard <N> hosts (may be empty)
+ELEARNING_SHARD_<N>_PRIMARY   URL of its primary, as the application's role
+ELEARNING_SHARD_<N>_REPLICAS  URLs of its replicas, separated by spaces (may be empty)
+ELEARNING_SHARD_<N>_OWNER     URL of its primary, as the role that migrates
+                              (default: PRIMARY)
+ELEARNING_MONGODB_URL         URL of MongoDB, with the database's name as its path
+ELEARNING_CLUSTER_DIR         folder of the embedded cluster (default: .elearning)
+============================  =======================================================
+
+The environment comes first, then `.env`; where neither has ELEARNING_SHARDS, a
+running embedded cluster supplies what is missing (``elearning up``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from elearning.errors import SettingsError, UnknownRegion
+from elearning.regions import Region
+
+__all__ = ["MongoSettings", "Settings", "Shard", "cluster_folder"]
+
+DRIVER = "postgresql+psycopg"
+CLUSTER_ENV = "cluster.env"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One primary with its replicas, hosting some regions (or none)."""
+
+    name: str
+    regions: tuple[Region, ...]
+    primary: URL
+    replicas: tuple[URL, ...] = ()
+    owner: URL | None = None
+
+    @property
+    def owner_url(self) -> URL:
+        """Where migrations connect."""
+        return self.owner or self.primary
+
+
+@dataclass(frozen=True, slots=True)
+class MongoSettings:
+    """Where MongoDB is; the URL holds a password and is left out of ``repr``."""
+
+    url: str = field(repr=False)
+    database: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings, checked: every region has exactly one home."""
+
+    shards: tuple[Shard, ...]
+    mongodb: MongoSettings
+
+    @classmethod
+    def load(
+        cls, folder: Path | str | None = None, environ: Mapping[str, str] | None = None
+    ) -> Settings:
+        """Read the environment, then `.env` and the embedded cluster in ``folder``.
+
+        Args:
+            folder: where `.env` and `.elearning` are; default: the current folder.
+            environ: used in place of ``os.environ``.
+
+        Raises:
+            SettingsError: a variable is missing or wrong; the message names it.
+        """
+        root = Path(folder) if folder is not None else Path.cwd()
+        values = _dotenv(root / ".env") | dict(os.environ if environ is None else environ)
+        if not values.get("ELEARNING_SHARDS", "").strip():
+            values = _dotenv(cluster_folder(root, values) / CLUSTER_ENV) | {
+                name: value for name, value in values.items() if name != "ELEARNING_SHARDS"
+            }
+        return cls.from_mapping(values)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, str]) -> Settings:
+        """Build settings from variables; reads no file and no environment.
+
+        Raises:
+            SettingsError: a variable is missing or wrong; the message names it.
+        """
+        names = _words(values.get("ELEARNING_SHARDS", ""))
+        if not names:
+            raise SettingsError(
+                variable="ELEARNING_SHARDS",
+                problem="names no shard: set it, or start databases with 'elearning up'",
+            )
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise SettingsError(
+                    variable="ELEARNING_SHARDS",
+                    problem=f"{name!r} is no shard name: use a-z, 0-9 and _, a letter first",
+                )
+            if names.count(name) > 1:
+                raise SettingsError(
+                    variable="ELEARNING_SHARDS", problem=f"names the shard {name!r} twice"
+                )
+        shards = tuple(_shard(name, values) for name in names)
+        _check_homes(shards)
+        return cls(shards, _mongodb(values))
+
+    def shard(self, name: str) -> Shard:
+        """Return the shard of this name.
+
+        Raises:
+            SettingsError: no shard has this name.
+        """
+        for shard in self.shards:
+            if shard.name == name:
+                return shard
+        known = ", ".join(shard.name for shard in self.shards)
+        raise SettingsError(
+            variable="ELEARNING_SHARDS", problem=f"has no shard {name!r}, only {known}"
+        )
+
+    def home(self, region: Region | str) -> Shard:
+        """Return the shard that hosts a region.
+
+        Raises:
+            UnknownRegion: no region has this name.
+        """
+        wanted = Region.parse(region)
+        return next(shard for shard in self.shards if wanted in shard.regions)
+
+
+def cluster_folder(root: Path, values: Mapping[str, str]) -> Path:
+    """Return where the embedded cluster of a project folder is kept."""
+    return root / (values.get("ELEARNING_CLUSTER_DIR") or ".elearning")
+
+
+def _dotenv(path: Path) -> dict[str, str]:
+    # Without interpolation: a "$" in a password is a "$".
+    try:
+        found = dotenv_values(path, interpolate=False)
+    except OSError as error:
+        raise SettingsError(variable=str(path), problem=f"cannot be read: {error}") from None
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _words(text: str) -> list[str]:
+    return text.replace(",", " ").split()
+
+
+def _shard(name: str, values: Mapping[str, str]) -> Shard:
+    prefix = f"ELEARNING_SHARD_{name.upper()}_"
+    if not values.get(prefix + "PRIMARY", "").strip():
+        raise SettingsError(
+            variable=prefix + "PRIMARY", problem=f"is not set: shard {name!r} needs a primary"
+        )
+    # A comma may stand inside a URL (several hosts), so only spaces separate URLs.
+    return Shard(
+        name=name,
+        regions=tuple(_regions(prefix + "REGIONS", values)),
+        primary=_url(prefix + "PRIMARY", values[prefix + "PRIMARY"].strip()),
+        replicas=tuple(
+            _url(prefix + "REPLICAS", url) for url in values.get(prefix + "REPLICAS", "").split()
+        ),
+        owner=_url(prefix + "OWNER", owner)
+        if (owner := values.get(prefix + "OWNER", "").strip())
+        else None,
+    )
+
+
+def _regions(variable: str, values: Mapping[str, str]) -> Iterator[Region]:
+    for name in _words(values.get(variable, "")):
+        try:
+            yield Region.parse(name)
+        except UnknownRegion as error:
+            raise SettingsError(variable=variable, problem=str(error)) from None
+
+
+def _url(variable: str, text: str) -> URL:
+    # No message quotes the text: it may hold a password.
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise SettingsError(
+            variable=variable, problem=f"is no URL of the form {DRIVER}://user:password@host/name"
+        ) from None
+    if url.drivername != DRIVER:
+        raise SettingsError(
+            variable=variable,
+            problem=f"starts with {url.drivername}://, expected {DRIVER}:// (name the driver)",
+        )
+    if not url.database:
+        raise SettingsError(variable=variable, problem="names no database at the end of the URL")
+    return url
+
+
+def _check_homes(shards: tuple[Shard, ...]) -> None:
+    homes: dict[Region, str] = {}
+    for shard in shards:
+        variable = f"ELEARNING_SHARD_{shard.name.upper()}_REGIONS"
+        for region in shard.regions:
+            if region in homes:
+                other = homes[region]
+                where = "twice" if other == shard.name else f"by shard {other!r} too"
+                raise SettingsError(variable=variable, problem=f"{region} is hosted {where}")
+            homes[region] = shard.name
+    missing = [region for region in Region if region not in homes]
+    if missing:
+        raise SettingsError(
+            variable="ELEARNING_SHARD_<name>_REGIONS",
+            problem=f"no shard hosts {', '.join(missing)}: add it to one of "
+            + ", ".join(f"ELEARNING_SHARD_{shard.name.upper()}_REGIONS" for shard in shards),
+        )
+
+
+def _mongodb(values: Mapping[str, str]) -> MongoSettings:
+    variable = "ELEARNING_MONGODB_URL"
+    url = values.get(variable, "").strip()
+    if not url:
+        raise SettingsError(variable=variable, problem="is not set")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in {"mongodb", "mongodb+srv"} or not parts.netloc:
+        raise SettingsError(
+            variable=variable, problem="is no URL of the form mongodb://user:password@host/name"
+        )
+    database = parts.path.strip("/")
+    if not database or "/" in database:
+        raise SettingsError(variable=variable, problem="names no database at the end of the URL")
+    return MongoSettings(url, database)

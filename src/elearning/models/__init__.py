@@ -1,0 +1,51 @@
+"""The tables of a shard, one module a noun."""
+
+from elearning.models.base import Base, Global, Record, Regional
+from elearning.models.bookkeeping import HostedRegion, InvoiceCounter, OutboxMessage
+from elearning.models.course import Course, CourseLevel, CourseStatus
+from elearning.models.course_category import CourseCategory
+from elearning.models.course_lesson import CourseLesson, LessonType
+from elearning.models.course_module import CourseModule
+from elearning.models.course_review import CourseReview
+from elearning.models.enrollment import Enrollment, EnrollmentStatus
+from elearning.models.invoice import Invoice, InvoiceStatus
+from elearning.models.lesson_progress import LessonProgress
+from elearning.models.payment_method import PaymentMethod, PaymentMethodType
+from elearning.models.routines import attach_routines
+from elearning.models.transaction import Transaction, TransactionStatus, TransactionType
+from elearning.models.user import User, UserStatus, UserType
+from elearning.models.user_profile import UserProfile
+
+__all__ = [
+    "Base",
+    "Course",
+    "CourseCategory",
+    "CourseLesson",
+    "CourseLevel",
+    "CourseModule",
+    "CourseReview",
+    "CourseStatus",
+    "Enrollment",
+    "EnrollmentStatus",
+    "Global",
+    "HostedRegion",
+    "Invoice",
+    "InvoiceCounter",
+    "InvoiceStatus",
+    "LessonProgress",
+    "LessonType",
+    "OutboxMessage",
+    "PaymentMethod",
+    "PaymentMethodType",
+    "Record",
+    "Regional",
+    "Transaction",
+    "TransactionStatus",
+    "TransactionType",
+    "User",
+    "UserProfile",
+    "UserStatus",
+    "UserType",
+]
+
+attach_routines()

@@ -1,0 +1,48 @@
+"""The tree of subjects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, String, Text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from elearning.models.base import Global
+from elearning.models.types import home_unique
+
+if TYPE_CHECKING:
+    from elearning.models.course import Course
+
+__all__ = ["CourseCategory"]
+
+
+class CourseCategory(Global):
+    """A subject; the root of the tree has no parent."""
+
+    __tablename__ = "course_categories"
+    __owner__ = "parent"
+
+    parent_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("course_categories.id", ondelete="RESTRICT"), index=True
+    )
+    category_name: Mapped[str] = mapped_column(String(100))
+    slug: Mapped[str] = mapped_column(String(100))
+    description: Mapped[str] = mapped_column(Text, default="", server_default="")
+
+    parent: Mapped[CourseCategory | None] = relationship(
+        back_populates="children", remote_side="CourseCategory.id", lazy="raise"
+    )
+    children: Mapped[list[CourseCategory]] = relationship(
+        back_populates="parent", lazy="raise", passive_deletes="all"
+    )
+    courses: Mapped[list[Course]] = relationship(
+        back_populates="category", lazy="raise", passive_deletes="all"
+    )
+
+    __table_args__: ClassVar = (
+        CheckConstraint("parent_id <> id", name="parent"),
+        home_unique("uq_course_categories_slug", "slug"),
+        home_unique("uq_course_categories_category_name", "category_name"),
+        {"comment": "The tree of subjects"},
+    )

@@ -1,0 +1,38 @@
+"""What students think of a course."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, Text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from elearning.models.base import Regional
+from elearning.models.course import Course
+from elearning.models.enrollment import Enrollment
+
+__all__ = ["CourseReview"]
+
+
+class CourseReview(Regional):
+    """One per enrollment."""
+
+    __tablename__ = "course_reviews"
+    __owner__ = "enrollment"
+
+    enrollment_id: Mapped[UUID] = mapped_column(
+        ForeignKey(Enrollment.id, ondelete="CASCADE"), unique=True
+    )
+    course_id: Mapped[UUID] = mapped_column(ForeignKey(Course.id, ondelete="RESTRICT"))
+    rating: Mapped[int] = mapped_column(SmallInteger, comment="1 (worst) to 5 (best)")
+    review_text: Mapped[str] = mapped_column(Text, default="", server_default="")
+
+    enrollment: Mapped[Enrollment] = relationship(back_populates="review", lazy="raise")
+    course: Mapped[Course] = relationship(lazy="raise")
+
+    __table_args__: ClassVar = (
+        CheckConstraint("rating BETWEEN 1 AND 5", name="rating"),
+        Index("idx_course_reviews_course_id", "course_id", "created_at"),
+        {"comment": "What students think of a course"},
+    )

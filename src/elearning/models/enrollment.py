@@ -1,0 +1,96 @@
+"""Who takes which course."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    Index,
+    Integer,
+    Numeric,
+    Text,
+    UniqueConstraint,
+    false,
+    func,
+)
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from elearning.models.base import Regional
+from elearning.models.course import Course
+from elearning.models.types import enum_type
+from elearning.models.user import User
+
+if TYPE_CHECKING:
+    from elearning.models.course_review import CourseReview
+    from elearning.models.lesson_progress import LessonProgress
+
+__all__ = ["Enrollment", "EnrollmentStatus"]
+
+
+class EnrollmentStatus(StrEnum):
+    """Active and completed enrollments hold a seat."""
+
+    ACTIVE = "active"
+    COMPLETED = "completed"
+    DROPPED = "dropped"
+    EXPIRED = "expired"
+
+
+class Enrollment(Regional):
+    """A user's place in a course; lives with the user."""
+
+    __tablename__ = "enrollments"
+    __owner__ = "user"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"))
+    course_id: Mapped[UUID] = mapped_column(ForeignKey(Course.id, ondelete="RESTRICT"))
+    status: Mapped[EnrollmentStatus] = mapped_column(
+        enum_type(EnrollmentStatus), default=EnrollmentStatus.ACTIVE, server_default="active"
+    )
+    enrollment_date: Mapped[datetime] = mapped_column(server_default=func.now())
+    completion_date: Mapped[datetime | None]
+    total_lessons: Mapped[int] = mapped_column(
+        Integer,
+        server_default="0",
+        comment="kept, with completed_lessons, by the triggers update_enrollment_progress",
+    )
+    completed_lessons: Mapped[int] = mapped_column(Integer, server_default="0")
+    progress_percentage: Mapped[Decimal] = mapped_column(
+        Numeric(5, 2),
+        # Below 100 until the last lesson, however many lessons there are.
+        Computed(
+            "CASE WHEN total_lessons = 0 THEN 0 WHEN completed_lessons = total_lessons THEN 100 "
+            "ELSE LEAST(round(100.0 * completed_lessons / total_lessons, 2), 99.99) END",
+            persisted=True,
+        ),
+    )
+    certificate_issued: Mapped[bool] = mapped_column(default=False, server_default=false())
+    certificate_url: Mapped[str | None] = mapped_column(Text)
+    last_accessed: Mapped[datetime | None]
+
+    user: Mapped[User] = relationship(back_populates="enrollments", lazy="raise")
+    course: Mapped[Course] = relationship(back_populates="enrollments", lazy="raise")
+    lesson_progress: Mapped[list[LessonProgress]] = relationship(
+        back_populates="enrollment", lazy="raise", passive_deletes="all"
+    )
+    review: Mapped[CourseReview | None] = relationship(
+        back_populates="enrollment", lazy="raise", passive_deletes="all"
+    )
+
+    __table_args__: ClassVar = (
+        CheckConstraint(
+            "completed_lessons BETWEEN 0 AND total_lessons", name="completed_lessons"
+        ),
+        CheckConstraint("status <> 'completed' OR completion_date IS NOT NULL", name="completion"),
+        UniqueConstraint("user_id", "course_id"),
+        Index("idx_enrollments_course_id", "course_id", "status"),
+        Index("idx_enrollments_enrollment_date", "enrollment_date", "id"),
+        {"comment": "Who takes which course, on the user's home shard"},
+    )

@@ -1,0 +1,65 @@
+"""Which region a row belongs to, and the ids that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from sqlalchemy import inspect
+
+from elearning.ids import new_id, region_of
+from elearning.models.base import Record
+from elearning.regions import Region
+
+__all__ = ["assign_id", "assign_ids", "home_of"]
+
+
+def home_of(row: Record) -> Region | None:
+    """Return the region a row belongs to, as far as it can be told.
+
+    From its id; else from its owner (profile ← user, module ← course,
+    enrollment ← user, progress ← enrollment), as an object or by foreign key;
+    else from its own ``region``.
+    """
+    loaded = inspect(row).dict
+    if row_id := loaded.get("id"):
+        return region_of(row_id)
+    if row.__owner__ is not None:
+        owner = loaded.get(row.__owner__)
+        if isinstance(owner, Record):
+            return home_of(owner)
+        owner_id = loaded.get(f"{row.__owner__}_id")
+        if isinstance(owner_id, UUID):
+            return region_of(owner_id)
+    region = loaded.get("region")
+    return Region.parse(region) if region is not None else None
+
+
+def assign_id(row: Record, default: Region | None) -> None:
+    """Give a row an id where it has none.
+
+    Args:
+        row: a new row.
+        default: the region to use where the row tells none (the session's).
+    """
+    if inspect(row).dict.get("id") is None:
+        region = home_of(row) or default
+        if region is not None:
+            row.id = new_id(region)
+
+
+def assign_ids(rows: Iterable[object], default: Region | None) -> None:
+    """Give ids to all new rows of a flush, owners before what they own."""
+    for row in rows:
+        if isinstance(row, Record):
+            chain = [row]
+            while (owner := _pending_owner(chain[-1])) is not None:
+                chain.append(owner)
+            for one in reversed(chain):
+                assign_id(one, default)
+
+
+def _pending_owner(row: Record) -> Record | None:
+    loaded = inspect(row).dict
+    owner = loaded.get(row.__owner__) if row.__owner__ and loaded.get("id") is None else None
+    return owner if isinstance(owner, Record) and inspect(owner).dict.get("id") is None else None

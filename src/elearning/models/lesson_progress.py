@@ -1,0 +1,45 @@
+"""How far a student is in a lesson."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Integer, UniqueConstraint, false
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from elearning.models.base import Regional
+from elearning.models.course_lesson import CourseLesson
+from elearning.models.enrollment import Enrollment
+
+__all__ = ["LessonProgress"]
+
+
+class LessonProgress(Regional):
+    """One row for every lesson of an enrollment's course, from the first day on."""
+
+    __tablename__ = "lesson_progress"
+    __owner__ = "enrollment"
+
+    enrollment_id: Mapped[UUID] = mapped_column(ForeignKey(Enrollment.id, ondelete="CASCADE"))
+    lesson_id: Mapped[UUID] = mapped_column(
+        ForeignKey(CourseLesson.id, ondelete="RESTRICT"), index=True
+    )
+    completed: Mapped[bool] = mapped_column(default=False, server_default=false())
+    completion_date: Mapped[datetime | None]
+    time_spent: Mapped[int] = mapped_column(
+        Integer, default=0, server_default="0", comment="seconds"
+    )
+    last_position: Mapped[int | None] = mapped_column(Integer, comment="seconds into the video")
+
+    enrollment: Mapped[Enrollment] = relationship(back_populates="lesson_progress", lazy="raise")
+    lesson: Mapped[CourseLesson] = relationship(lazy="raise")
+
+    __table_args__: ClassVar = (
+        CheckConstraint("time_spent >= 0", name="time_spent"),
+        CheckConstraint("last_position >= 0", name="last_position"),
+        CheckConstraint("completed = (completion_date IS NOT NULL)", name="completion_date"),
+        UniqueConstraint("enrollment_id", "lesson_id"),
+        {"comment": "How far a student is in a lesson"},
+    )

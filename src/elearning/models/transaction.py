@@ -1,0 +1,100 @@
+"""Payments."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from elearning.models.base import Regional
+from elearning.models.course import Course
+from elearning.models.payment_method import PaymentMethod
+from elearning.models.types import currency_check, enum_type
+from elearning.models.user import User
+from elearning.money import from_minor
+
+if TYPE_CHECKING:
+    from elearning.models.invoice import Invoice
+
+__all__ = ["Transaction", "TransactionStatus", "TransactionType"]
+
+
+class TransactionType(StrEnum):
+    """What a payment is for."""
+
+    PURCHASE = "purchase"
+    REFUND = "refund"
+    SUBSCRIPTION = "subscription"
+
+
+class TransactionStatus(StrEnum):
+    """pending → completed | failed; completed → refunded."""
+
+    PENDING = "pending"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    REFUNDED = "refunded"
+
+
+class Transaction(Regional):
+    """A payment for a course; lives with the user."""
+
+    __tablename__ = "transactions"
+    __owner__ = "user"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="RESTRICT"))
+    course_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey(Course.id, ondelete="RESTRICT"), index=True
+    )
+    payment_method_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey(PaymentMethod.id, ondelete="SET NULL"), index=True
+    )
+    amount_minor: Mapped[int] = mapped_column(
+        "amount", BigInteger, comment="in the minor unit of the currency, before tax"
+    )
+    currency: Mapped[str] = mapped_column(String(3), comment="ISO 4217")
+    transaction_type: Mapped[TransactionType] = mapped_column(
+        enum_type(TransactionType), default=TransactionType.PURCHASE, server_default="purchase"
+    )
+    status: Mapped[TransactionStatus] = mapped_column(
+        enum_type(TransactionStatus), default=TransactionStatus.PENDING, server_default="pending"
+    )
+    gateway: Mapped[str] = mapped_column(String(50))
+    gateway_transaction_id: Mapped[str | None] = mapped_column(String(200))
+    completed_at: Mapped[datetime | None]
+
+    user: Mapped[User] = relationship(back_populates="transactions", lazy="raise")
+    course: Mapped[Course | None] = relationship(lazy="raise")
+    payment_method: Mapped[PaymentMethod | None] = relationship(lazy="raise")
+    invoice: Mapped[Invoice | None] = relationship(
+        back_populates="transaction", lazy="raise", passive_deletes="all"
+    )
+
+    __table_args__: ClassVar = (
+        CheckConstraint("amount >= 0", name="amount"),
+        CheckConstraint(
+            "status NOT IN ('completed', 'refunded') "
+            "OR (completed_at IS NOT NULL AND gateway_transaction_id IS NOT NULL)",
+            name="completed_at",
+        ),
+        currency_check(),
+        Index("idx_transactions_user_id", "user_id", "created_at"),
+        Index("idx_transactions_created_at", "created_at", "id"),
+        Index(
+            "uq_transactions_gateway_transaction_id",
+            "gateway",
+            "gateway_transaction_id",
+            unique=True,
+        ),
+        {"comment": "Payments, on the user's home shard"},
+    )
+
+    @property
+    def amount(self) -> Decimal:
+        """The amount before tax, in the currency's major unit."""
+        return from_minor(self.amount_minor, self.currency)

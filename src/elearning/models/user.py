@@ -1,0 +1,95 @@
+"""Accounts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar
+
+from sqlalchemy import CheckConstraint, Index, String, Text
+from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from elearning.ids import region_of
+from elearning.models.base import Regional
+from elearning.models.types import HOME_CODE, enum_type
+from elearning.regions import Region
+
+if TYPE_CHECKING:
+    from elearning.models.enrollment import Enrollment
+    from elearning.models.payment_method import PaymentMethod
+    from elearning.models.transaction import Transaction
+    from elearning.models.user_profile import UserProfile
+
+__all__ = ["User", "UserStatus", "UserType"]
+
+
+class UserType(StrEnum):
+    """What an account may do."""
+
+    STUDENT = "student"
+    INSTRUCTOR = "instructor"
+    ADMIN = "admin"
+
+
+class UserStatus(StrEnum):
+    """Whether an account may be used."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    SUSPENDED = "suspended"
+
+
+def _region_of_id(context: DefaultExecutionContext) -> Region:
+    return region_of(context.get_current_parameters()["id"])
+
+
+_REGION_MATCHES_ID = (
+    f"{HOME_CODE} = CASE region "
+    + " ".join(f"WHEN '{region}' THEN {region.code}" for region in Region)
+    + " END"
+)
+
+
+class User(Regional):
+    """An account; it lives in one region, with all that belongs to it."""
+
+    __tablename__ = "users"
+    __secret__ = frozenset({"password_hash"})
+
+    region: Mapped[Region] = mapped_column(enum_type(Region), default=_region_of_id)
+    email: Mapped[str] = mapped_column(String(254), comment="normalized: no ASCII capitals")
+    password_hash: Mapped[str | None] = mapped_column(
+        Text, comment="PHC string; NULL: no login by password"
+    )
+    first_name: Mapped[str] = mapped_column(String(100))
+    last_name: Mapped[str] = mapped_column(String(100))
+    user_type: Mapped[UserType] = mapped_column(
+        enum_type(UserType), default=UserType.STUDENT, server_default="student"
+    )
+    status: Mapped[UserStatus] = mapped_column(
+        enum_type(UserStatus), default=UserStatus.ACTIVE, server_default="active"
+    )
+    last_login: Mapped[datetime | None]
+
+    profile: Mapped[UserProfile | None] = relationship(
+        back_populates="user", lazy="raise", passive_deletes="all"
+    )
+    enrollments: Mapped[list[Enrollment]] = relationship(
+        back_populates="user", lazy="raise", passive_deletes="all"
+    )
+    payment_methods: Mapped[list[PaymentMethod]] = relationship(
+        back_populates="user", lazy="raise", passive_deletes="all"
+    )
+    transactions: Mapped[list[Transaction]] = relationship(
+        back_populates="user", lazy="raise", passive_deletes="all"
+    )
+
+    __table_args__: ClassVar = (
+        CheckConstraint(_REGION_MATCHES_ID, name="region_of_id"),
+        CheckConstraint("email ~ '^[^@[:space:]A-Z]+@[^@[:space:]A-Z]+$'", name="email"),
+        CheckConstraint("password_hash ~ '^[$]'", name="password_is_hashed"),
+        Index("idx_users_email", "email", unique=True),
+        Index("idx_users_created_at", "created_at", "id"),
+        {"comment": "Accounts, on the home shard of their region only"},
+    )

@@ -1,0 +1,78 @@
+"""Consistency tokens: what a reader must be able to see.
+
+A token says, for each shard, up to which position of the write-ahead log its
+holder has written. It is a short string, ``eu:1/3000148.na:1/2FF0018``, made to
+travel in a cookie, a header or a job's payload: letters, digits and ``_:/.*``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple, Self
+
+from elearning.errors import InvalidText
+
+__all__ = ["Position", "Token"]
+
+_PART = re.compile(r"([a-z][a-z0-9_]{0,30}):(?:([0-9A-F]{1,8})/([0-9A-F]{1,16})|\*)")
+
+
+class Position(NamedTuple):
+    """A position in a primary's log; positions of later timelines come later."""
+
+    timeline: int
+    lsn: int
+
+    @property
+    def sql_lsn(self) -> str:
+        """The LSN as PostgreSQL writes it."""
+        return f"{self.lsn >> 32:X}/{self.lsn & 0xFFFFFFFF:X}"
+
+    @classmethod
+    def from_sql(cls, walfile: str, lsn: str) -> Self:
+        """Return the position of a WAL file's name (timeline) and an LSN."""
+        high, low = lsn.split("/")
+        return cls(int(walfile[:8], 16), int(high, 16) << 32 | int(low, 16))
+
+
+UNKNOWN = Position(0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
+"""Later than everything: only the primary will do."""
+
+
+class Token(dict[str, Position]):
+    """Positions by shard; they merge and never go back."""
+
+    def advance(self, shard: str, position: Position) -> None:
+        """Note that a position of a shard was written."""
+        if position > self.get(shard, Position(0, 0)):
+            self[shard] = position
+
+    def merge(self, other: Mapping[str, Position]) -> None:
+        """Take over what another token has seen."""
+        for shard, position in other.items():
+            self.advance(shard, position)
+
+    def __str__(self) -> str:
+        return ".".join(
+            f"{shard}:*" if position == UNKNOWN else f"{shard}:{position.timeline:X}/{position.lsn:X}"
+            for shard, position in sorted(self.items())
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a token's text; the empty text is the empty token.
+
+        Raises:
+            InvalidText: not a token.
+        """
+        token = cls()
+        for part in text.split(".") if text else ():
+            match = _PART.fullmatch(part)
+            if match is None:
+                raise InvalidText(field="token", problem=f"{text[:80]!r} is no consistency token")
+            shard, timeline, lsn = match.groups()
+            token.advance(
+                shard, UNKNOWN if timeline is None else Position(int(timeline, 16), int(lsn, 16))
+            )
+        return token
