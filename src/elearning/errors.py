@@ -16,7 +16,8 @@ ElearningError
 ├── RoutingError
 │   └── RegionRequired, CrossShardRead, CrossShardWrite
 ├── NodeUnavailable
-├── MalformedRow
+├── MalformedFile
+│   └── MalformedRow
 ├── MigrationError
 │   └── NotMigrated
 └── ClusterError
@@ -52,6 +53,7 @@ __all__ = [
     "InvalidInput",
     "InvalidText",
     "LessonNotFound",
+    "MalformedFile",
     "MalformedRow",
     "MigrationError",
     "MisroutedRow",
@@ -292,7 +294,13 @@ class NodeUnavailable(ElearningError):
     template = "{node} at {address} is not available: {problem}"
 
 
-class MalformedRow(ElearningError):
+class MalformedFile(ElearningError):
+    """An imported file is not what its format promises."""
+
+    template = "{file}: {problem}"
+
+
+class MalformedRow(MalformedFile):
     """A row of an imported file is not what its format promises."""
 
     template = "{file}, line {line}: {problem}"

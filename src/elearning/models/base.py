@@ -55,6 +55,9 @@ class Record(Base):
     __owner__: ClassVar[str | None] = None
     """The relationship to the row whose region this one shares."""
 
+    __counted_in__: ClassVar[str | None] = None
+    """The relationship to the row that a trigger changes along with this one."""
+
     id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-10)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), sort_order=10)
     updated_at: Mapped[datetime] = mapped_column(

@@ -20,6 +20,7 @@ class CourseReview(Regional):
 
     __tablename__ = "course_reviews"
     __owner__ = "enrollment"
+    __counted_in__ = "course"
 
     enrollment_id: Mapped[UUID] = mapped_column(
         ForeignKey(Enrollment.id, ondelete="CASCADE"), unique=True

@@ -21,6 +21,7 @@ class LessonProgress(Regional):
 
     __tablename__ = "lesson_progress"
     __owner__ = "enrollment"
+    __counted_in__ = "enrollment"
 
     enrollment_id: Mapped[UUID] = mapped_column(ForeignKey(Enrollment.id, ondelete="CASCADE"))
     lesson_id: Mapped[UUID] = mapped_column(

@@ -32,6 +32,7 @@ from elearning.errors import (
 )
 from elearning.ids import region_of
 from elearning.models import Global, Record
+from elearning.models.counters import expire_counting
 from elearning.models.identity import assign_ids, home_of
 from elearning.regions import Region
 from elearning.routing.engines import Engines, Node, Role
@@ -213,6 +214,12 @@ def _before_flush(session: Session, _: UOWTransaction, __: object) -> None:
         )
 
 
+def _after_flush(session: Session, _: UOWTransaction) -> None:
+    for row in (*session.new, *session.dirty, *session.deleted):
+        if isinstance(row, Record):
+            expire_counting(session, row)
+
+
 def _after_begin(session: Session, _: SessionTransaction, connection: Connection) -> None:
     if isinstance(session, RoutingSession) and session._routes:  # noqa: SLF001
         node = session._nodes.node_of(connection.engine)  # noqa: SLF001
@@ -247,6 +254,7 @@ def _after_end(session: Session, transaction: SessionTransaction) -> None:
 
 event.listen(RoutingSession, "do_orm_execute", _route)
 event.listen(RoutingSession, "before_flush", _before_flush)
+event.listen(RoutingSession, "after_flush", _after_flush)
 event.listen(RoutingSession, "after_begin", _after_begin)
 event.listen(RoutingSession, "after_commit", _after_commit)
 event.listen(RoutingSession, "after_transaction_end", _after_end)

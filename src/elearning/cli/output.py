@@ -1,0 +1,67 @@
+"""What the commands print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from elearning.cluster.embedded import NodeStatus
+    from elearning.cluster.health import HealthReport
+    from elearning.cluster.migrate import Migrated
+
+__all__ = ["console", "errors", "print_health", "print_migrated", "print_status"]
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+def mark(*, ok: bool) -> str:
+    """Return the seed's check mark or cross."""
+    return "[green]✓[/]" if ok else "[red]✗[/]"
+
+
+def print_health(report: HealthReport) -> None:
+    """Print the health report."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for title in ("", "node", "role", "address", "latency", ""):
+        table.add_column(title)
+    for node in report.nodes:
+        latency = "" if node.latency_ms is None else f"{node.latency_ms:.2f} ms"
+        problem = "" if node.problem is None else f"[red]{node.problem}[/]"
+        table.add_row(mark(ok=node.ok), node.name, node.role, node.address, latency, problem)
+    console.print(table)
+    totals = report.totals
+    revenue = ", ".join(f"{amount} {code}" for code, amount in sorted(totals.revenue.items()))
+    console.print(f"total users:        {totals.users}")
+    console.print(f"total courses:      {totals.courses}")
+    console.print(f"total enrollments:  {totals.enrollments}")
+    console.print(f"total revenue:      {revenue or '0'}")
+    console.print(f"MongoDB documents:  {totals.documents}")
+    if totals.missing:
+        console.print(f"[red]not counted: {', '.join(totals.missing)}[/]")
+
+
+def print_migrated(result: Migrated) -> None:
+    """Print the line of one shard."""
+    if result.error is not None:
+        errors.print(f"{mark(ok=False)} shard {result.shard}: {result.error}", soft_wrap=True)
+        return
+    done = f"{result.applied} revision(s) run" if result.applied else "nothing to do"
+    console.print(
+        f"{mark(ok=True)} shard {result.shard}: at {result.revision}, {done} "
+        f"({result.seconds:.1f} s)"
+    )
+
+
+def print_status(nodes: list[NodeStatus]) -> None:
+    """Print which servers of the embedded cluster run."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for title in ("", "node", "role", "port", "pid"):
+        table.add_column(title)
+    for node in nodes:
+        pid = "not running" if node.pid is None else str(node.pid)
+        table.add_row(mark(ok=node.running), node.name, node.role, str(node.port), pid)
+    console.print(table)

@@ -1,0 +1,227 @@
+"""Is every node up, in its role, and how much does the platform hold?
+
+Every node is asked in a thread of its own, and the report is made when all have
+answered or the time is up: a node that hangs, wherever it hangs, delays nothing.
+The threads are daemons, so neither does it keep the process alive.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from time import monotonic
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+from sqlalchemy import URL
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
+from elearning.config import MongoSettings, Settings, Shard
+from elearning.money import from_minor
+
+__all__ = ["HealthReport", "NodeHealth", "Totals", "check_health"]
+
+_CONNECT_TIMEOUT = 2  # seconds; libpq has no shorter one
+_COLLECTIONS = ("course_content", "user_preferences")
+
+
+@dataclass(slots=True)
+class NodeHealth:
+    """One node; ``latency_ms`` is the round trip of a query."""
+
+    name: str
+    role: str
+    address: str
+    ok: bool = False
+    latency_ms: float | None = None
+    problem: str | None = "no answer in time"
+
+
+@dataclass(slots=True)
+class Totals:
+    """What the platform holds; ``missing`` names what could not be counted."""
+
+    users: int = 0
+    courses: int = 0
+    enrollments: int = 0
+    revenue: dict[str, Decimal] = field(default_factory=dict)
+    documents: int = 0
+    missing: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """The state of all nodes, and the totals over all shards."""
+
+    nodes: tuple[NodeHealth, ...]
+    totals: Totals
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether every node is up and in its role."""
+        return all(node.ok for node in self.nodes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; money as texts."""
+        plain = asdict(self)
+        plain["ok"] = self.ok
+        plain["totals"]["revenue"] = {
+            currency: str(amount) for currency, amount in self.totals.revenue.items()
+        }
+        return plain
+
+
+def check_health(settings: Settings, *, timeout: float = 4.0) -> HealthReport:
+    """Ask every node, and count what the platform holds.
+
+    Args:
+        settings: where the nodes are.
+        timeout: seconds; the report is there by then, whatever hangs.
+    """
+    start = monotonic()
+    deadline = start + timeout
+    nodes: list[NodeHealth] = []
+    counted: dict[str, Totals] = {}
+    tasks: list[Callable[[], None]] = []
+
+    for shard in settings.shards:
+        urls = [("primary", f"{shard.name}-primary", shard.primary)]
+        urls += [
+            ("replica", f"{shard.name}-replica-{number}", url)
+            for number, url in enumerate(shard.replicas, start=1)
+        ]
+        for role, name, url in urls:
+            node = NodeHealth(name, role, _address(url))
+            nodes.append(node)
+            tasks.append(_task(_check_server, node, url))
+        tasks.append(_task(_count_shard, counted, shard, deadline))
+    mongodb = NodeHealth("mongodb", "primary", _mongo_address(settings.mongodb))
+    nodes.append(mongodb)
+    tasks.append(_task(_check_mongodb, mongodb, counted, settings.mongodb))
+
+    threads = [threading.Thread(target=task, daemon=True) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - monotonic()))
+    # Copies: a thread that is late must not change the report.
+    report = tuple(NodeHealth(**asdict(node)) for node in nodes)
+    expected = [shard.name for shard in settings.shards] + ["mongodb"]
+    return HealthReport(report, _sum(dict(counted), expected), monotonic() - start)
+
+
+def _task(function: Callable[..., None], *arguments: Any) -> Callable[[], None]:
+    return lambda: function(*arguments)
+
+
+def _connect(url: URL) -> Connection[tuple[Any, ...]]:
+    arguments, options = PGDialect_psycopg().create_connect_args(url)
+    options |= {"connect_timeout": _CONNECT_TIMEOUT, "application_name": "elearning-health"}
+    return psycopg.connect(*arguments, **options, autocommit=True)
+
+
+def _check_server(node: NodeHealth, url: URL) -> None:
+    try:
+        with _connect(url) as connection:
+            start = monotonic()
+            row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
+            latency = (monotonic() - start) * 1000
+    except psycopg.Error as error:
+        node.problem = _first_line(error)
+        return
+    role = "replica" if row and row[0] else "primary"
+    node.latency_ms = round(latency, 2)
+    node.problem = None if role == node.role else f"is a {role}, expected a {node.role}"
+    node.ok = node.problem is None
+    node.role = role
+
+
+def _count_shard(counted: dict[str, Totals], shard: Shard, deadline: float) -> None:
+    """Count on a replica where one answers, else on the primary."""
+    for url in (*shard.replicas, shard.primary):
+        milliseconds = int((deadline - monotonic()) * 1000)
+        if milliseconds <= 0:
+            return
+        try:
+            with _connect(url) as connection:
+                connection.execute(f"SET statement_timeout = {milliseconds:d}")
+                counted[shard.name] = _count(connection)
+        except psycopg.Error:
+            continue
+        return
+
+
+def _count(connection: Connection[tuple[Any, ...]]) -> Totals:
+    users, courses, enrollments = connection.execute(
+        "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM courses "
+        "WHERE get_byte(uuid_send(id), 7) IN (SELECT region_code FROM hosted_regions)), "
+        "(SELECT count(*) FROM enrollments)"
+    ).fetchone() or (0, 0, 0)
+    revenue = connection.execute(
+        "SELECT currency, sum(CASE transaction_type WHEN 'refund' THEN -amount ELSE amount END) "
+        "FROM transactions WHERE status = 'completed' GROUP BY currency"
+    ).fetchall()
+    return Totals(
+        users,
+        courses,
+        enrollments,
+        {currency: from_minor(int(amount), currency) for currency, amount in revenue},
+    )
+
+
+def _check_mongodb(node: NodeHealth, counted: dict[str, Totals], settings: MongoSettings) -> None:
+    milliseconds = _CONNECT_TIMEOUT * 1000
+    try:
+        client: MongoClient[dict[str, Any]] = MongoClient(
+            settings.url,
+            serverSelectionTimeoutMS=milliseconds,
+            connectTimeoutMS=milliseconds,
+            socketTimeoutMS=milliseconds,
+        )
+        with client:
+            database = client[settings.database]
+            database.command("ping")  # connects
+            start = monotonic()
+            database.command("ping")
+            node.latency_ms = round((monotonic() - start) * 1000, 2)
+            counted["mongodb"] = Totals(
+                documents=sum(database[name].estimated_document_count() for name in _COLLECTIONS)
+            )
+    except PyMongoError as error:
+        node.problem = _first_line(error).split(",", 1)[0]
+        return
+    node.problem = None
+    node.ok = True
+
+
+def _sum(counted: dict[str, Totals], expected: Iterable[str]) -> Totals:
+    total = Totals(missing=[name for name in expected if name not in counted])
+    for each in counted.values():
+        total.users += each.users
+        total.courses += each.courses
+        total.enrollments += each.enrollments
+        total.documents += each.documents
+        for currency, amount in each.revenue.items():
+            total.revenue[currency] = total.revenue.get(currency, Decimal(0)) + amount
+    return total
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _address(url: URL) -> str:
+    hosts = url.normalized_query.get("host", ())
+    return ",".join(hosts) or f"{url.host}:{url.port or 5432}"
+
+
+def _mongo_address(settings: MongoSettings) -> str:
+    # Without user and password.
+    return settings.url.split("://", 1)[1].split("/", 1)[0].rsplit("@", 1)[-1]

@@ -1,0 +1,39 @@
+"""Enrollments."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from elearning.crud.translation import translated_errors
+from elearning.errors import EnrollmentNotFound
+from elearning.models import Enrollment
+
+__all__ = ["enroll_user", "get_enrollment"]
+
+
+def enroll_user(session: Session, user_id: UUID, course_id: UUID) -> UUID:
+    """Give a user a place in a course, under a lock on the course.
+
+    Raises:
+        UserNotFound, CourseNotFound: no such row on the session's shard.
+        CourseNotOpen: the course is a draft or archived.
+        CourseFull: all seats are taken.
+        AlreadyEnrolled: the user has the course.
+    """
+    with translated_errors():
+        return session.execute(select(func.enroll_user(user_id, course_id))).scalar_one()
+
+
+def get_enrollment(session: Session, enrollment_id: UUID) -> Enrollment:
+    """Return an enrollment.
+
+    Raises:
+        EnrollmentNotFound: there is none.
+    """
+    enrollment = session.get(Enrollment, enrollment_id)
+    if enrollment is None:
+        raise EnrollmentNotFound(enrollment_id=enrollment_id)
+    return enrollment

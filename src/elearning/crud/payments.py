@@ -1,0 +1,160 @@
+"""Payments and their invoices."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from elearning.crud.translation import translated_errors
+from elearning.errors import (
+    CourseNotFound,
+    CourseNotOpen,
+    PaymentMethodNotFound,
+    TransactionNotFound,
+    TransactionNotPending,
+    UserNotFound,
+)
+from elearning.ids import region_of
+from elearning.models import (
+    Course,
+    CourseStatus,
+    Invoice,
+    PaymentMethod,
+    Transaction,
+    TransactionStatus,
+    TransactionType,
+    User,
+)
+from elearning.money import to_minor
+from elearning.text import checked_text
+
+__all__ = [
+    "complete_transaction",
+    "create_transaction",
+    "fail_transaction",
+    "get_invoice",
+    "get_transaction",
+]
+
+
+def create_transaction(
+    session: Session,
+    user_id: UUID,
+    course_id: UUID,
+    *,
+    gateway: str,
+    amount: Decimal | int | str | None = None,
+    currency: str | None = None,
+    payment_method_id: UUID | None = None,
+    transaction_type: TransactionType = TransactionType.PURCHASE,
+) -> Transaction:
+    """Store a pending payment for a course.
+
+    Args:
+        session: a session of the user's region.
+        user_id: who pays.
+        course_id: for what.
+        gateway: the name of the payment gateway.
+        amount: before tax, in the currency's major unit; default: the course's price.
+        currency: ISO 4217; default: the course's currency.
+        payment_method_id: one of the user's.
+        transaction_type: what the payment is for.
+
+    Raises:
+        UnknownCurrency, InvalidAmount: not an amount of money.
+        UserNotFound, CourseNotFound, PaymentMethodNotFound: no such row.
+        CourseNotOpen: the course is a draft or archived.
+    """
+    minor = None if amount is None else to_minor(amount, currency or "")
+    gateway = checked_text("gateway", gateway, most=50)
+    # Locked, so that neither is archived or deleted between the check and the row.
+    user = select(User.id).where(User.id == user_id).with_for_update(key_share=True)
+    if session.scalar(user) is None:
+        raise UserNotFound(user_id=user_id)
+    course = session.execute(
+        select(Course.status, Course.price_minor, Course.currency)
+        .where(Course.id == course_id)
+        .with_for_update(read=True),
+        # The copy on the user's shard, wherever the course's home is.
+        execution_options={"region": region_of(user_id)},
+    ).one_or_none()
+    if course is None:
+        raise CourseNotFound(course_id=course_id)
+    if course.status is not CourseStatus.PUBLISHED:
+        raise CourseNotOpen(course_id=course_id, status=course.status.value)
+    if payment_method_id is not None:
+        owner = session.scalar(
+            select(PaymentMethod.user_id).where(PaymentMethod.id == payment_method_id)
+        )
+        if owner != user_id:
+            raise PaymentMethodNotFound(user_id=user_id, payment_method_id=payment_method_id)
+    transaction = Transaction(
+        user_id=user_id,
+        course_id=course_id,
+        payment_method_id=payment_method_id,
+        amount_minor=course.price_minor if minor is None else minor,
+        currency=currency or course.currency,
+        gateway=gateway,
+        transaction_type=transaction_type,
+    )
+    session.add(transaction)
+    session.flush()
+    return transaction
+
+
+def complete_transaction(
+    session: Session, transaction_id: UUID, gateway_transaction_id: str
+) -> UUID:
+    """Complete a pending payment and return the id of its paid invoice.
+
+    Raises:
+        TransactionNotFound: there is none.
+        TransactionNotPending: it is completed, failed or refunded already.
+    """
+    reference = checked_text("gateway_transaction_id", gateway_transaction_id, most=200)
+    with translated_errors():
+        return session.execute(
+            select(func.complete_transaction(transaction_id, reference))
+        ).scalar_one()
+
+
+def fail_transaction(session: Session, transaction_id: UUID) -> None:
+    """Note that a pending payment was refused.
+
+    Raises:
+        TransactionNotFound: there is none.
+        TransactionNotPending: it is completed, failed or refunded already.
+    """
+    failed = session.scalar(
+        update(Transaction)
+        .where(Transaction.id == transaction_id, Transaction.status == TransactionStatus.PENDING)
+        .values(status=TransactionStatus.FAILED)
+        .returning(Transaction.id)
+    )
+    if failed is None:
+        transaction = get_transaction(session, transaction_id)
+        raise TransactionNotPending(
+            transaction_id=transaction_id, status=transaction.status.value
+        )
+
+
+def get_transaction(session: Session, transaction_id: UUID) -> Transaction:
+    """Return a payment.
+
+    Raises:
+        TransactionNotFound: there is none.
+    """
+    transaction = session.get(Transaction, transaction_id)
+    if transaction is None:
+        raise TransactionNotFound(transaction_id=transaction_id)
+    return transaction
+
+
+def get_invoice(session: Session, transaction_id: UUID) -> Invoice | None:
+    """Return the invoice of a payment, or None while it has none."""
+    return session.scalars(
+        select(Invoice).where(Invoice.transaction_id == transaction_id)
+    ).one_or_none()

@@ -1,0 +1,137 @@
+"""Accounts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, select, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session, joinedload
+
+from elearning.crud.translation import translated_errors
+from elearning.documents import Preferences
+from elearning.errors import InvalidText, UserNotFound
+from elearning.models import User, UserType
+from elearning.regions import Region
+from elearning.text import checked_text, normalize_email
+
+__all__ = ["NewUser", "create_user_with_profile", "get_user", "get_user_by_email"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewUser:
+    """Who registers. Checked when made; the address is normalized.
+
+    Raises:
+        UnknownRegion, InvalidEmail, InvalidText: what was wrong.
+    """
+
+    region: Region | str
+    email: str
+    first_name: str
+    last_name: str
+    password_hash: str | None = field(default=None, repr=False)
+    user_type: UserType = UserType.STUDENT
+    phone_number: str | None = None
+    date_of_birth: date | None = None
+    country: str | None = None
+    subdivision: str | None = None
+    city: str | None = None
+    bio: str | None = None
+    avatar_url: str | None = None
+    locale: str = "en"
+    time_zone: str = "UTC"
+    preferences: Preferences = field(default_factory=Preferences)
+
+    def __post_init__(self) -> None:
+        checked: dict[str, Any] = {
+            "region": Region.parse(self.region),
+            "email": normalize_email(self.email),
+            "user_type": _user_type(self.user_type),
+        }
+        for name, most in _LONGEST.items():
+            value = getattr(self, name)
+            if value is not None:
+                checked[name] = checked_text(name, value, most=most)
+        if self.password_hash is not None and not self.password_hash.startswith("$"):
+            raise InvalidText(field="password_hash", problem="is no PHC string: hash the password")
+        if self.country is not None and not _is_country(self.country):
+            raise InvalidText(field="country", problem="expected two capitals (ISO 3166-1)")
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+
+_LONGEST = {
+    "first_name": 100,
+    "last_name": 100,
+    "phone_number": 32,
+    "subdivision": 100,
+    "city": 100,
+    "bio": 10_000,
+    "avatar_url": 2_000,
+    "locale": 35,
+    "time_zone": 64,
+}
+
+
+def _user_type(value: UserType | str) -> UserType:
+    try:
+        return UserType(value)
+    except ValueError:
+        raise InvalidText(
+            field="user_type", problem=f"{value!r} is none of {', '.join(UserType)}"
+        ) from None
+
+
+def _is_country(value: str) -> bool:
+    return len(value) == 2 and value.isascii() and value.isalpha() and value.isupper()  # noqa: PLR2004
+
+
+def create_user_with_profile(session: Session, user: NewUser) -> UUID:
+    """Create an account with its profile on the session's shard.
+
+    Raises:
+        EmailTaken: an account has this address.
+    """
+    # Named notation: no argument depends on the order of the routine's parameters.
+    arguments = ", ".join(f"p_{name} => :{name}" for name in NewUser.__slots__)
+    statement = text(f"SELECT create_user_with_profile({arguments})").bindparams(
+        bindparam("preferences", type_=JSONB)
+    )
+    with translated_errors():
+        user_id: UUID = session.scalar(
+            statement,
+            {name: getattr(user, name) for name in NewUser.__slots__}
+            | {"preferences": user.preferences.model_dump(mode="json")},
+        )
+    return user_id
+
+
+def get_user(session: Session, user_id: UUID) -> User:
+    """Return a user with the profile.
+
+    Raises:
+        UserNotFound: there is none.
+    """
+    user = session.scalars(
+        select(User).where(User.id == user_id).options(joinedload(User.profile))
+    ).one_or_none()
+    if user is None:
+        raise UserNotFound(user_id=user_id)
+    return user
+
+
+def get_user_by_email(session: Session, email: str) -> User | None:
+    """Return the user of an address with the profile, read by ``idx_users_email``.
+
+    Raises:
+        InvalidEmail: not an address.
+    """
+    return session.scalars(
+        select(User)
+        .where(User.email == normalize_email(email))
+        .options(joinedload(User.profile))
+    ).one_or_none()

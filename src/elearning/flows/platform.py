@@ -1,0 +1,90 @@
+"""What the flows run on: all shards and MongoDB, opened once per process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from pymongo.monitoring import CommandListener
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from elearning.config import Settings
+from elearning.documents import Documents
+from elearning.regions import Region
+from elearning.routing import Consistency, Engines, RoutingSession, Token
+
+__all__ = ["Platform"]
+
+
+class Platform:
+    """The databases of the platform.
+
+    ::
+
+        async with Platform(Settings.load()) as platform:
+            user_id = await register(platform, NewUser(...))
+
+    Args:
+        settings: where the databases are.
+        listeners: are told of every command that MongoDB is sent.
+        **engine_options: those of `Engines` (pool_size, pool_timeout, …).
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        listeners: Sequence[CommandListener] = (),
+        **engine_options: Any,
+    ) -> None:
+        self.settings = settings
+        self.engines = Engines(settings, asynchronous=True, **engine_options)
+        self.documents = Documents(settings.mongodb, listeners=listeners)
+
+    async def open(self) -> None:
+        """Bind the documents to MongoDB; shards connect at first use.
+
+        Raises:
+            NodeUnavailable: MongoDB does not answer.
+        """
+        await self.documents.open()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.engines.close_async()
+        await self.documents.close()
+
+    def session(
+        self,
+        region: Region | str | None = None,
+        *,
+        consistency: Consistency | str = Consistency.SESSION,
+        token: Token | str = "",
+    ) -> AsyncSession:
+        """Return a session for a region; see `RoutingSession`."""
+        return AsyncSession(
+            sync_session_class=RoutingSession,
+            engines=self.engines,
+            region=region,
+            consistency=consistency,
+            token=token,
+            # An attribute of a committed row must not start I/O by itself.
+            expire_on_commit=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.open()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()

@@ -1,0 +1,37 @@
+"""Progress: a lesson is done, and the enrollment follows by itself."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from elearning.crud import Progress, mark_lesson_complete
+from elearning.flows.platform import Platform
+from elearning.ids import parse_id, region_of
+
+__all__ = ["complete_lesson"]
+
+
+async def complete_lesson(
+    platform: Platform, enrollment_id: UUID, lesson_id: UUID, *, time_spent: int = 0
+) -> Progress:
+    """Complete a lesson and return how far the enrollment is.
+
+    Args:
+        platform: the databases.
+        enrollment_id: the enrollment.
+        lesson_id: a lesson of its course.
+        time_spent: seconds, added to those spent before.
+
+    Raises:
+        InvalidId, InvalidAmount: wrong input.
+        EnrollmentNotFound, LessonNotFound, EnrollmentNotActive: see `mark_lesson_complete`.
+        NodeUnavailable: the region's primary does not answer.
+    """
+    region = region_of(parse_id(enrollment_id))
+    parse_id(lesson_id)
+    async with platform.session(region) as session, session.begin():
+        return await session.run_sync(
+            lambda sync: mark_lesson_complete(
+                sync, enrollment_id, lesson_id, time_spent=time_spent
+            )
+        )

@@ -1,0 +1,31 @@
+"""Rows that triggers change behind the session's back.
+
+A trigger that changes a loaded row changes its xmin too: the next flush of that
+row would be refused as stale. So such rows are expired, and read again.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import inspect
+from sqlalchemy.orm import Session
+
+from elearning.models.base import Record
+
+__all__ = ["expire_counted", "expire_counting"]
+
+
+def expire_counting(session: Session, row: Record) -> None:
+    """Expire the row that counts this one, where the session holds it."""
+    if row.__counted_in__ is not None:
+        counted_id = inspect(row).dict.get(f"{row.__counted_in__}_id")
+        model = inspect(type(row)).relationships[row.__counted_in__].mapper.class_
+        expire_counted(session, model, counted_id)
+
+
+def expire_counted(session: Session, model: type[Record], row_id: UUID | None) -> None:
+    """Expire a row that a trigger has changed, where the session holds it."""
+    held = session.identity_map.get(session.identity_key(model, row_id))
+    if held is not None:
+        session.expire(held)

@@ -1,0 +1,1 @@
+"""The test kit: factories, and fixtures over real databases (extra ``testing``)."""

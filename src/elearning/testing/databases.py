@@ -1,0 +1,94 @@
+"""A cluster for tests: real servers, started once, emptied between tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from pymongo import MongoClient
+from sqlalchemy import create_engine, pool, text
+
+from elearning.cluster.embedded import EmbeddedCluster, ephemeral_cluster
+from elearning.cluster.migrate import migrate
+from elearning.config import Settings, Shard
+from elearning.errors import MigrationError
+from elearning.models import Base
+from elearning.routing import Engines
+from elearning.routing.replay import current_position, has_replayed
+
+__all__ = ["CleanDatabases", "migrated_cluster"]
+
+_KEPT = {"hosted_regions"}
+
+
+@contextmanager
+def migrated_cluster(
+    *, postgres_bin: Path | None = None
+) -> Iterator[tuple[EmbeddedCluster, Settings]]:
+    """Run a temporary cluster whose shards are at the newest revision.
+
+    Raises:
+        MigrationError: a shard could not be migrated.
+    """
+    with ephemeral_cluster(postgres_bin=postgres_bin) as cluster:
+        settings = Settings.from_mapping(cluster.environment())
+        for result in migrate(settings):
+            if result.error is not None:
+                raise MigrationError(shard=result.shard, problem=result.error)
+        yield cluster, settings
+
+
+class CleanDatabases:
+    """Empties all shards and MongoDB.
+
+    Args:
+        engines: synchronous engines of the cluster.
+    """
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+        self._owners = {
+            shard.name: create_engine(shard.owner_url, poolclass=pool.StaticPool)
+            for shard in engines.settings.shards
+        }
+        mongodb = engines.settings.mongodb
+        self._mongo: MongoClient[dict[str, object]] = MongoClient(mongodb.url)
+        self._database = self._mongo[mongodb.database]
+        self._threads = ThreadPoolExecutor(len(self._owners) + 1)
+        tables = ", ".join(
+            table.name for table in Base.metadata.sorted_tables if table.name not in _KEPT
+        )
+        self._truncate = text(f"TRUNCATE {tables} RESTART IDENTITY")
+
+    def __call__(self) -> None:
+        """Empty everything, and wait until the replicas are empty too."""
+        done = [
+            self._threads.submit(self._clean_shard, shard)
+            for shard in self._engines.settings.shards
+        ]
+        done.append(self._threads.submit(self._clean_mongodb))
+        for each in done:
+            each.result()
+
+    def close(self) -> None:
+        """Close the connections that cleaning uses."""
+        self._threads.shutdown()
+        for engine in self._owners.values():
+            engine.dispose()
+        self._mongo.close()
+
+    def _clean_shard(self, shard: Shard) -> None:
+        with self._owners[shard.name].connect() as connection:
+            connection.execute(self._truncate)
+            connection.commit()
+            position = current_position(connection)
+        for replica in self._engines.replicas(shard.name):
+            if not has_replayed(replica, position, max_wait=10):
+                message = f"{replica.name} did not follow within 10 s"
+                raise TimeoutError(message)
+
+    def _clean_mongodb(self) -> None:
+        for name in ("course_content", "user_preferences"):
+            self._database[name].delete_many({})

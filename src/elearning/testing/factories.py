@@ -1,0 +1,245 @@
+"""Factories of factory-boy, one for each table that an application fills.
+
+Bind a session once, then build rows that belong together::
+
+    with bound(session):
+        enrollment = EnrollmentFactory(user__region="africa")
+
+A row's region follows from its owner; `UserFactory` and `CourseCategoryFactory`
+take a ``region`` (default: europe).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from factory import Faker, LazyAttribute, LazyFunction, SelfAttribute, Sequence, SubFactory
+from factory.alchemy import SQLAlchemyModelFactory
+from sqlalchemy.orm import Session
+
+from elearning.ids import new_id, region_of
+from elearning.models import (
+    Course,
+    CourseCategory,
+    CourseLesson,
+    CourseModule,
+    CourseReview,
+    CourseStatus,
+    Enrollment,
+    LessonProgress,
+    LessonType,
+    PaymentMethod,
+    PaymentMethodType,
+    Transaction,
+    User,
+    UserProfile,
+    UserType,
+)
+from elearning.regions import Region
+
+__all__ = [
+    "CourseCategoryFactory",
+    "CourseFactory",
+    "CourseLessonFactory",
+    "CourseModuleFactory",
+    "CourseReviewFactory",
+    "EnrollmentFactory",
+    "InstructorFactory",
+    "LessonProgressFactory",
+    "PaymentMethodFactory",
+    "TransactionFactory",
+    "UserFactory",
+    "UserProfileFactory",
+    "bound",
+]
+
+
+class _Factory(SQLAlchemyModelFactory[Any]):
+    class Meta:
+        abstract = True
+        sqlalchemy_session_persistence = "flush"
+
+
+def _id_like(owner: str) -> LazyAttribute:
+    return LazyAttribute(lambda row: new_id(region_of(getattr(row, owner).id)))
+
+
+class UserFactory(_Factory):
+    """A student."""
+
+    class Meta:
+        model = User
+
+    region = Region.EUROPE
+    id = LazyAttribute(lambda row: new_id(row.region))
+    email = Sequence(lambda number: f"user{number}@example.com")
+    first_name = Faker("first_name")
+    last_name = Faker("last_name")
+
+
+class InstructorFactory(UserFactory):
+    """An instructor."""
+
+    user_type = UserType.INSTRUCTOR
+    email = Sequence(lambda number: f"instructor{number}@example.com")
+
+
+class UserProfileFactory(_Factory):
+    """A profile, with its user."""
+
+    class Meta:
+        model = UserProfile
+
+    user = SubFactory(UserFactory)
+    id = _id_like("user")
+    country = Faker("country_code")
+    city = Faker("city")
+
+
+class CourseCategoryFactory(_Factory):
+    """A root category."""
+
+    class Meta:
+        model = CourseCategory
+
+    class Params:
+        region = Region.EUROPE
+
+    id = LazyAttribute(lambda row: new_id(row.region))
+    slug = Sequence(lambda number: f"category-{number}")
+    category_name = Sequence(lambda number: f"Category {number}")
+
+
+class CourseFactory(_Factory):
+    """A published course, with its instructor, without lessons."""
+
+    class Meta:
+        model = Course
+
+    instructor = SubFactory(InstructorFactory)
+    id = _id_like("instructor")
+    course_code = Sequence(lambda number: f"C-{number}")
+    slug = Sequence(lambda number: f"course-{number}")
+    title = Faker("sentence", nb_words=4)
+    price_minor = 4_900
+    currency = "EUR"
+    language = "en"
+    status = CourseStatus.PUBLISHED
+    published_at = LazyFunction(lambda: datetime.now(UTC))
+
+
+class CourseModuleFactory(_Factory):
+    """A module, with its course."""
+
+    class Meta:
+        model = CourseModule
+
+    course = SubFactory(CourseFactory)
+    id = _id_like("course")
+    position = Sequence(lambda number: number + 1)
+    title = Faker("sentence", nb_words=3)
+
+
+class CourseLessonFactory(_Factory):
+    """A lesson, with its module."""
+
+    class Meta:
+        model = CourseLesson
+
+    module = SubFactory(CourseModuleFactory)
+    id = _id_like("module")
+    position = Sequence(lambda number: number + 1)
+    title = Faker("sentence", nb_words=3)
+    lesson_type = LessonType.VIDEO
+
+
+class EnrollmentFactory(_Factory):
+    """An enrollment; user and course share a region."""
+
+    class Meta:
+        model = Enrollment
+
+    user = SubFactory(UserFactory)
+    course = SubFactory(CourseFactory, instructor__region=SelfAttribute("...user.region"))
+    id = _id_like("user")
+
+
+class LessonProgressFactory(_Factory):
+    """Progress in a lesson of the enrollment's course, not completed."""
+
+    class Meta:
+        model = LessonProgress
+
+    enrollment = SubFactory(EnrollmentFactory)
+    lesson = SubFactory(CourseLessonFactory, module__course=SelfAttribute("...enrollment.course"))
+    id = _id_like("enrollment")
+
+
+class CourseReviewFactory(_Factory):
+    """A review of the enrollment's course."""
+
+    class Meta:
+        model = CourseReview
+
+    enrollment = SubFactory(EnrollmentFactory)
+    course = SelfAttribute("enrollment.course")
+    id = _id_like("enrollment")
+    rating = 4
+
+
+class PaymentMethodFactory(_Factory):
+    """A credit card."""
+
+    class Meta:
+        model = PaymentMethod
+
+    user = SubFactory(UserFactory)
+    id = _id_like("user")
+    method_type = PaymentMethodType.CREDIT_CARD
+    brand = "Visa"
+    last_four = Faker("numerify", text="####")
+
+
+class TransactionFactory(_Factory):
+    """A pending payment."""
+
+    class Meta:
+        model = Transaction
+
+    user = SubFactory(UserFactory)
+    course = SubFactory(CourseFactory, instructor__region=SelfAttribute("...user.region"))
+    id = _id_like("user")
+    amount_minor = SelfAttribute("course.price_minor")
+    currency = SelfAttribute("course.currency")
+    gateway = "simulated"
+
+
+_FACTORIES = (
+    UserFactory,
+    InstructorFactory,
+    UserProfileFactory,
+    CourseCategoryFactory,
+    CourseFactory,
+    CourseModuleFactory,
+    CourseLessonFactory,
+    EnrollmentFactory,
+    LessonProgressFactory,
+    CourseReviewFactory,
+    PaymentMethodFactory,
+    TransactionFactory,
+)
+
+
+@contextmanager
+def bound(session: Session) -> Iterator[Session]:
+    """Let all factories write through a session, for the time of the block."""
+    for factory in _FACTORIES:
+        factory._meta.sqlalchemy_session = session  # noqa: SLF001 - factory-boy's documented hook
+    try:
+        yield session
+    finally:
+        for factory in _FACTORIES:
+            factory._meta.sqlalchemy_session = None  # noqa: SLF001

@@ -1,0 +1,101 @@
+"""Fixtures for pytest: real databases, emptied before each test that asks for them.
+
+Enable them with ``pytest_plugins = ["elearning.testing.plugin"]`` in the topmost
+``conftest.py``; the extra ``testing`` brings what they need. The asynchronous
+ones need pytest-asyncio with ``asyncio_default_fixture_loop_scope = "session"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+# Imported late: what a plugin imports early is hidden from coverage.
+if TYPE_CHECKING:
+    from elearning.cluster.embedded import EmbeddedCluster
+    from elearning.config import Settings
+    from elearning.flows import Platform
+    from elearning.routing import Engines, RoutingSession
+
+__all__ = [
+    "clean",
+    "cluster",
+    "empty_databases",
+    "engines",
+    "open_platform",
+    "platform",
+    "session",
+    "settings",
+]
+
+
+@pytest.fixture(scope="session")
+def _migrated() -> Iterator[tuple[EmbeddedCluster, Settings]]:
+    from elearning.testing.databases import migrated_cluster
+
+    with migrated_cluster() as both:
+        yield both
+
+
+@pytest.fixture(scope="session")
+def cluster(_migrated: tuple[EmbeddedCluster, Settings]) -> EmbeddedCluster:
+    """Return the running cluster, shared by all tests."""
+    return _migrated[0]
+
+
+@pytest.fixture(scope="session")
+def settings(_migrated: tuple[EmbeddedCluster, Settings]) -> Settings:
+    """Return the settings that lead to the cluster."""
+    return _migrated[1]
+
+
+@pytest.fixture(scope="session")
+def engines(settings: Settings) -> Iterator[Engines]:
+    """Return synchronous engines for all nodes."""
+    from elearning.routing import Engines
+
+    with Engines(settings) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="session")
+async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
+    """Return the platform, shared by all tests; ask for ``platform`` instead."""
+    from elearning.flows import Platform
+
+    async with Platform(settings) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def clean(engines: Engines) -> Iterator[Callable[[], None]]:
+    """Return a function that empties all databases."""
+    from elearning.testing.databases import CleanDatabases
+
+    cleaner = CleanDatabases(engines)
+    yield cleaner
+    cleaner.close()
+
+
+@pytest.fixture
+def empty_databases(clean: Callable[[], None]) -> None:
+    """Empty all databases before the test."""
+    clean()
+
+
+@pytest.fixture
+def platform(open_platform: Platform, empty_databases: None) -> Platform:  # noqa: ARG001
+    """Return the platform over empty databases."""
+    return open_platform
+
+
+@pytest.fixture
+def session(engines: Engines, empty_databases: None) -> Iterator[RoutingSession]:  # noqa: ARG001
+    """Return a session of the region europe over empty databases."""
+    from elearning.routing import RoutingSession
+
+    with RoutingSession(engines=engines, region="europe") as opened:
+        yield opened

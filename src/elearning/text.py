@@ -1,0 +1,56 @@
+"""Checks of texts that come from outside."""
+
+from __future__ import annotations
+
+import re
+
+from elearning.errors import InvalidEmail, InvalidText
+
+__all__ = ["checked_text", "normalize_email"]
+
+# The local part and the domain of the HTML standard's valid e-mail address
+# (section 4.10.5.1.5), widened to letters of all scripts, and a dot in the domain.
+_EMAIL = re.compile(
+    r"[^\s@\x00-\x20\x7f\"(),:;<>\[\]\\]{1,64}"
+    r"@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W_](?:[\w-]{0,61}[^\W_])?"
+)
+_MAX_EMAIL = 254  # RFC 3696, erratum 1690
+
+
+def normalize_email(email: str) -> str:
+    """Return an address as it is stored: trimmed and in lower case.
+
+    Raises:
+        InvalidEmail: not an address, or too long.
+    """
+    if not isinstance(email, str):
+        raise InvalidEmail(email=email)
+    address = email.strip().lower()
+    if len(address) > _MAX_EMAIL or not _EMAIL.fullmatch(address):
+        raise InvalidEmail(email=email[:300])
+    return address
+
+
+def checked_text(field: str, value: str, *, most: int, least: int = 1) -> str:
+    """Return a text without the spaces around it.
+
+    Args:
+        field: its name in the message.
+        value: the text.
+        most: the largest number of characters.
+        least: the smallest.
+
+    Raises:
+        InvalidText: not a text, too short or too long, or with a NUL character
+            or half a surrogate pair, which PostgreSQL cannot store.
+    """
+    if not isinstance(value, str):
+        raise InvalidText(field=field, problem=f"is {type(value).__name__}, expected a text")
+    text = value.strip()
+    if not least <= len(text) <= most:
+        raise InvalidText(
+            field=field, problem=f"has {len(text)} characters, expected {least} to {most}"
+        )
+    if "\x00" in text or any("\ud800" <= c <= "\udfff" for c in text):
+        raise InvalidText(field=field, problem="holds a character that cannot be stored")
+    return text
