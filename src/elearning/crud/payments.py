@@ -12,6 +12,7 @@ from elearning.crud.translation import translated_errors
 from elearning.errors import (
     CourseNotFound,
     CourseNotOpen,
+    InvalidAmount,
     PaymentMethodNotFound,
     TransactionNotFound,
     TransactionNotPending,
@@ -68,6 +69,8 @@ def create_transaction(
         UserNotFound, CourseNotFound, PaymentMethodNotFound: no such row.
         CourseNotOpen: the course is a draft or archived.
     """
+    if amount is None and currency is not None:
+        raise InvalidAmount(amount=None, problem=f"in {currency} is missing: pass both or neither")
     minor = None if amount is None else to_minor(amount, currency or "")
     gateway = checked_text("gateway", gateway, most=50)
     # Locked, so that neither is archived or deleted between the check and the row.

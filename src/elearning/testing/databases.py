@@ -57,10 +57,14 @@ class CleanDatabases:
         self._mongo: MongoClient[dict[str, object]] = MongoClient(mongodb.url)
         self._database = self._mongo[mongodb.database]
         self._threads = ThreadPoolExecutor(len(self._owners) + 1)
-        tables = ", ".join(
-            table.name for table in Base.metadata.sorted_tables if table.name not in _KEPT
+        # DELETE: TRUNCATE makes new files for every table, and takes ten times as long.
+        self._delete = text(
+            "; ".join(
+                f"DELETE FROM {table.name}"  # noqa: S608 - names of our own tables
+                for table in reversed(Base.metadata.sorted_tables)
+                if table.name not in _KEPT
+            )
         )
-        self._truncate = text(f"TRUNCATE {tables} RESTART IDENTITY")
 
     def __call__(self) -> None:
         """Empty everything, and wait until the replicas are empty too."""
@@ -81,7 +85,7 @@ class CleanDatabases:
 
     def _clean_shard(self, shard: Shard) -> None:
         with self._owners[shard.name].connect() as connection:
-            connection.execute(self._truncate)
+            connection.execute(self._delete)
             connection.commit()
             position = current_position(connection)
         for replica in self._engines.replicas(shard.name):

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
 
 from factory import Faker, LazyAttribute, LazyFunction, SelfAttribute, Sequence, SubFactory
 from factory.alchemy import SQLAlchemyModelFactory
@@ -57,7 +56,7 @@ __all__ = [
 ]
 
 
-class _Factory(SQLAlchemyModelFactory[Any]):
+class _Factory(SQLAlchemyModelFactory):
     class Meta:
         abstract = True
         sqlalchemy_session_persistence = "flush"

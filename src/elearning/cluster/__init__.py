@@ -1,0 +1,1 @@
+"""The databases as a whole: embedded servers, replication between them, health, recovery."""

@@ -1,0 +1,1 @@
+"""Data from outside: the sample catalog, and foreign data sets."""

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import pytest
+
+from elearning.flows import Platform
+from elearning.regions import Region
+from elearning.routing import Engines, RoutingSession
+from elearning.testing.factories import (
+    CourseFactory,
+    CourseLessonFactory,
+    CourseModuleFactory,
+    UserFactory,
+    bound,
+)
+
+
+@dataclass(frozen=True)
+class Campus:
+    """A user and a course of three lessons in one region."""
+
+    region: Region
+    user_id: UUID
+    course_id: UUID
+    lesson_ids: tuple[UUID, ...]
+
+
+def make_campus(engines: Engines, region: Region, **course: object) -> Campus:
+    with RoutingSession(engines=engines, region=region) as session, bound(session):
+        user = UserFactory(region=region)
+        made = CourseFactory(instructor__region=region, **course)
+        first = CourseModuleFactory(course=made, position=1)
+        second = CourseModuleFactory(course=made, position=2)
+        lessons = [
+            CourseLessonFactory(module=first, position=1),
+            CourseLessonFactory(module=first, position=2),
+            CourseLessonFactory(module=second, position=1),
+        ]
+        campus = Campus(region, user.id, made.id, tuple(lesson.id for lesson in lessons))
+        session.commit()
+    return campus
+
+
+@pytest.fixture(params=list(Region), ids=str)
+def region(request: pytest.FixtureRequest) -> Region:
+    found: Region = request.param
+    return found
+
+
+@pytest.fixture
+def campus(platform: Platform, engines: Engines) -> Campus:
+    return make_campus(engines, Region.EUROPE)

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from elearning.config import Settings
+from elearning.errors import SettingsError, UnknownRegion
+from elearning.regions import Region
+
+BASE = {
+    "ELEARNING_SHARDS": "na, eu asia",
+    "ELEARNING_SHARD_NA_REGIONS": "north_america south_america",
+    "ELEARNING_SHARD_NA_PRIMARY": "postgresql+psycopg://app:s3cret@h1:5432/elearning_na",
+    "ELEARNING_SHARD_NA_REPLICAS": (
+        "postgresql+psycopg://r:s3cret@h2/elearning_na postgresql+psycopg://r:s3cret@h3/elearning_na"
+    ),
+    "ELEARNING_SHARD_EU_REGIONS": "europe, africa",
+    "ELEARNING_SHARD_EU_PRIMARY": "postgresql+psycopg://app:s3cret@h4/elearning_eu",
+    "ELEARNING_SHARD_EU_OWNER": "postgresql+psycopg://owner:s3cret@h4/elearning_eu",
+    "ELEARNING_SHARD_ASIA_REGIONS": "asia oceania",
+    "ELEARNING_SHARD_ASIA_PRIMARY": "postgresql+psycopg://app:s3cret@h5/elearning_asia",
+    "ELEARNING_MONGODB_URL": "mongodb://app:s3cret@h6:27017/elearning_content?replicaSet=rs",
+}
+
+
+def test_a_full_setting() -> None:
+    settings = Settings.from_mapping(BASE)
+    na, eu, asia = settings.shards
+    assert [shard.name for shard in settings.shards] == ["na", "eu", "asia"]
+    assert na.regions == (Region.NORTH_AMERICA, Region.SOUTH_AMERICA)
+    assert [url.host for url in na.replicas] == ["h2", "h3"]
+    assert asia.replicas == ()
+    assert eu.owner_url.username == "owner"
+    assert na.owner_url is na.primary
+    assert settings.mongodb.database == "elearning_content"
+    assert settings.home("africa") is eu
+    assert settings.shard("asia") is asia
+
+
+def test_a_shard_may_host_no_region() -> None:
+    values = BASE | {
+        "ELEARNING_SHARDS": "na eu asia spare",
+        "ELEARNING_SHARD_SPARE_PRIMARY": "postgresql+psycopg://app@h9/spare",
+    }
+    assert Settings.from_mapping(values).shard("spare").regions == ()
+
+
+def test_one_shard_may_host_all_regions() -> None:
+    values = {
+        "ELEARNING_SHARDS": "all",
+        "ELEARNING_SHARD_ALL_REGIONS": " ".join(Region),
+        "ELEARNING_SHARD_ALL_PRIMARY": "postgresql+psycopg://app@h1,h2/e?target_session_attrs=any",
+        "ELEARNING_MONGODB_URL": "mongodb://h/x",
+    }
+    assert len(Settings.from_mapping(values).shards) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "variable", "problem"),
+    [
+        ({"ELEARNING_SHARDS": ""}, "ELEARNING_SHARDS", "names no shard"),
+        ({"ELEARNING_SHARDS": "na eu Asia"}, "ELEARNING_SHARDS", "'Asia' is no shard name"),
+        ({"ELEARNING_SHARDS": "na na eu asia"}, "ELEARNING_SHARDS", "'na' twice"),
+        (
+            {"ELEARNING_SHARD_NA_REGIONS": "north_america atlantis"},
+            "ELEARNING_SHARD_NA_REGIONS",
+            "unknown region 'atlantis'",
+        ),
+        (
+            {"ELEARNING_SHARD_EU_REGIONS": "europe africa asia"},
+            "ELEARNING_SHARD_ASIA_REGIONS",
+            "asia is hosted by shard 'eu' too",
+        ),
+        (
+            {"ELEARNING_SHARD_EU_REGIONS": "europe europe africa"},
+            "ELEARNING_SHARD_EU_REGIONS",
+            "europe is hosted twice",
+        ),
+        (
+            {"ELEARNING_SHARD_EU_REGIONS": "europe"},
+            "ELEARNING_SHARD_<name>_REGIONS",
+            "no shard hosts africa",
+        ),
+        (
+            {"ELEARNING_SHARD_EU_PRIMARY": " "},
+            "ELEARNING_SHARD_EU_PRIMARY",
+            "shard 'eu' needs a primary",
+        ),
+        (
+            {"ELEARNING_SHARD_EU_PRIMARY": "postgresql://app:s3cret@h/x"},
+            "ELEARNING_SHARD_EU_PRIMARY",
+            "name the driver",
+        ),
+        (
+            {"ELEARNING_SHARD_EU_PRIMARY": "s3cret"},
+            "ELEARNING_SHARD_EU_PRIMARY",
+            "is no URL",
+        ),
+        (
+            {"ELEARNING_SHARD_EU_PRIMARY": "postgresql+psycopg://app:s3cret@h:port/x"},
+            "ELEARNING_SHARD_EU_PRIMARY",
+            "is no URL",
+        ),
+        (
+            {"ELEARNING_SHARD_NA_REPLICAS": "postgresql+psycopg://r:s3cret@h"},
+            "ELEARNING_SHARD_NA_REPLICAS",
+            "names no database",
+        ),
+        (
+            {"ELEARNING_SHARD_EU_OWNER": "mysql://o:s3cret@h/x"},
+            "ELEARNING_SHARD_EU_OWNER",
+            "starts with mysql://",
+        ),
+        ({"ELEARNING_MONGODB_URL": ""}, "ELEARNING_MONGODB_URL", "is not set"),
+        ({"ELEARNING_MONGODB_URL": "http://h/x"}, "ELEARNING_MONGODB_URL", "is no URL"),
+        ({"ELEARNING_MONGODB_URL": "mongodb://[::1/x"}, "ELEARNING_MONGODB_URL", "is no URL"),
+        ({"ELEARNING_MONGODB_URL": "mongodb://u:s3cret@h"}, "ELEARNING_MONGODB_URL", "no database"),
+    ],
+)
+def test_a_wrong_setting_names_its_variable(
+    changes: dict[str, str], variable: str, problem: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_mapping(BASE | changes)
+    assert str(caught.value).startswith(f"{variable}: ")
+    assert problem in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_no_password_in_a_repr() -> None:
+    assert "s3cret" not in repr(Settings.from_mapping(BASE))
+
+
+def test_unknown_names() -> None:
+    settings = Settings.from_mapping(BASE)
+    with pytest.raises(SettingsError, match="has no shard 'mars', only na, eu, asia"):
+        settings.shard("mars")
+    with pytest.raises(UnknownRegion):
+        settings.home("mars")
+
+
+def write_env(file: Path, values: dict[str, str]) -> None:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("".join(f"{name}='{value}'\n" for name, value in values.items()))
+
+
+def test_the_environment_comes_before_the_file(tmp_path: Path) -> None:
+    write_env(tmp_path / ".env", BASE)
+    other = "postgresql+psycopg://app:pa$$word${HOME}@elsewhere/elearning_na"
+    settings = Settings.load(tmp_path, {"ELEARNING_SHARD_NA_PRIMARY": other})
+    assert settings.shard("na").primary.host == "elsewhere"
+    assert settings.shard("eu").primary.host == "h4"
+
+
+def test_a_dollar_in_the_file_is_a_dollar(tmp_path: Path) -> None:
+    url = "postgresql+psycopg://app:pa$$word${HOME}@h/elearning_na"
+    write_env(tmp_path / ".env", BASE | {"ELEARNING_SHARD_NA_PRIMARY": url})
+    assert Settings.load(tmp_path, {}).shard("na").primary.password == "pa$$word${HOME}"
+
+
+def test_the_embedded_cluster_comes_last(tmp_path: Path) -> None:
+    write_env(tmp_path / ".elearning" / "cluster.env", BASE)
+    assert Settings.load(tmp_path, {}).shard("eu").primary.host == "h4"
+    own = {"ELEARNING_MONGODB_URL": "mongodb://own/x"}
+    assert Settings.load(tmp_path, own).mongodb.url == "mongodb://own/x"
+    # Whoever names shards of their own gets nothing of the cluster's mixed in.
+    with pytest.raises(SettingsError, match="ELEARNING_SHARD_NA_PRIMARY"):
+        Settings.load(tmp_path, {"ELEARNING_SHARDS": "na"})
+
+
+def test_the_embedded_cluster_may_be_elsewhere(tmp_path: Path) -> None:
+    write_env(tmp_path / "there" / "cluster.env", BASE)
+    assert Settings.load(tmp_path, {"ELEARNING_CLUSTER_DIR": "there"}).shards
+    with pytest.raises(SettingsError, match="elearning up"):
+        Settings.load(tmp_path, {})
+
+
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    assert pytest.raises(SettingsError, Settings.load, tmp_path, {})
+
+
+def test_importing_reads_no_file_and_opens_no_connection(tmp_path: Path) -> None:
+    # A .env that would break, and a hook that refuses sockets and reads of it.
+    (tmp_path / ".env").write_text("ELEARNING_SHARDS=broken\n")
+    program = """
+import sys
+
+def hook(event, args):
+    if event in {"socket.connect", "socket.bind", "subprocess.Popen"}:
+        raise SystemExit(f"{event} {args}")
+    if event == "open" and str(args[0]).endswith((".env", ".ini")):
+        raise SystemExit(f"open {args}")
+
+sys.addaudithook(hook)
+import elearning
+import elearning.models, elearning.documents, elearning.routing, elearning.crud
+import elearning.flows, elearning.cluster.health, elearning.cluster.embedded
+import elearning.importing.catalog, elearning.testing.factories, elearning.cli.app
+print("quiet")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "quiet\n", done.stderr
