@@ -30,7 +30,7 @@ class Snapshot:
             with connect(shard.primary) as connection:
                 for table in Base.metadata.sorted_tables:
                     rows = connection.execute(
-                        f"SELECT t::text FROM {table.name} AS t ORDER BY t::text"
+                        f"SELECT t::text FROM {table.name} AS t ORDER BY 1"
                     ).fetchall()
                     found[f"{shard.name}.{table.name}"] = rows
         with MongoClient[dict[str, Any]](self._settings.mongodb.url) as client:

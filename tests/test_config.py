@@ -181,7 +181,8 @@ def test_the_embedded_cluster_may_be_elsewhere(tmp_path: Path) -> None:
 
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     (tmp_path / ".env").mkdir()
-    assert pytest.raises(SettingsError, Settings.load, tmp_path, {})
+    with pytest.raises(SettingsError, match=r"\.env"):
+        Settings.load(tmp_path, {})
 
 
 def test_importing_reads_no_file_and_opens_no_connection(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
-from hypothesis import given, settings as hypothesis_settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
@@ -25,7 +26,7 @@ def test_minor_and_back(minor: int, currency: str) -> None:
     [
         ("9.99", "EUR", 999),
         (5, "EUR", 500),
-        (Decimal("0"), "USD", 0),
+        (Decimal(0), "USD", 0),
         ("1200", "JPY", 1200),
         ("1.234", "KWD", 1234),
         ("1E+2", "EUR", 10000),

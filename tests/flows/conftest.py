@@ -29,14 +29,14 @@ class Campus:
 
 def make_campus(engines: Engines, region: Region, **course: object) -> Campus:
     with RoutingSession(engines=engines, region=region) as session, bound(session):
-        user = UserFactory(region=region)
-        made = CourseFactory(instructor__region=region, **course)
-        first = CourseModuleFactory(course=made, position=1)
-        second = CourseModuleFactory(course=made, position=2)
+        user = UserFactory.create(region=region)
+        made = CourseFactory.create(instructor__region=region, **course)
+        first = CourseModuleFactory.create(course=made, position=1)
+        second = CourseModuleFactory.create(course=made, position=2)
         lessons = [
-            CourseLessonFactory(module=first, position=1),
-            CourseLessonFactory(module=first, position=2),
-            CourseLessonFactory(module=second, position=1),
+            CourseLessonFactory.create(module=first, position=1),
+            CourseLessonFactory.create(module=first, position=2),
+            CourseLessonFactory.create(module=second, position=1),
         ]
         campus = Campus(region, user.id, made.id, tuple(lesson.id for lesson in lessons))
         session.commit()

@@ -117,9 +117,7 @@ async def test_regions_of_one_shard_number_their_own_invoices(
     assert [(number[:2], number[-6:]) for number in numbers] == [("AF", "000001"), ("EU", "000001")]
 
 
-async def test_a_declined_payment_is_stored_as_failed(
-    platform: Platform, campus: Campus
-) -> None:
+async def test_a_declined_payment_is_stored_as_failed(platform: Platform, campus: Campus) -> None:
     with pytest.raises(PaymentDeclined, match="above the limit") as caught:
         await purchase(
             platform, campus.user_id, campus.course_id, SimulatedGateway(limit=Decimal(1))
@@ -150,9 +148,7 @@ async def test_a_lost_answer_of_the_gateway_is_settled_later(
 
 async def test_settled_by_several_at_once(platform: Platform, campus: Campus) -> None:
     with pytest.raises(TimeoutError):
-        await purchase(
-            platform, campus.user_id, campus.course_id, UnreliableGateway(failures=1)
-        )
+        await purchase(platform, campus.user_id, campus.course_id, UnreliableGateway(failures=1))
     async with platform.session(campus.region, consistency="primary") as session:
         transaction_id = await session.scalar(select(Transaction.id))
     assert transaction_id is not None
@@ -168,12 +164,10 @@ async def test_a_payment_with_a_stored_method(
     with RoutingSession(engines=engines, region="europe") as session, bound(session):
         from elearning.models import User  # noqa: PLC0415
 
-        mine = PaymentMethodFactory(user=session.get_one(User, campus.user_id)).id
+        mine = PaymentMethodFactory.create(user=session.get_one(User, campus.user_id)).id
         session.commit()
     gateway = SimulatedGateway()
-    await purchase(
-        platform, campus.user_id, campus.course_id, gateway, payment_method_id=mine
-    )
+    await purchase(platform, campus.user_id, campus.course_id, gateway, payment_method_id=mine)
     assert [charge.payment_method_id for charge in gateway.charged.values()] == [mine]
 
 
@@ -207,7 +201,7 @@ async def test_wrong_input_changes_nothing(
 ) -> None:
     before = snapshot()
     gateway = SimulatedGateway()
-    arguments = {
+    arguments: dict[str, Any] = {
         "user_id": campus.user_id,
         "course_id": campus.course_id,
         "gateway": gateway,
@@ -222,7 +216,7 @@ async def test_somebody_elses_payment_method(
     platform: Platform, campus: Campus, engines: Engines, snapshot: Snapshot
 ) -> None:
     with RoutingSession(engines=engines, region="europe") as session, bound(session):
-        theirs = PaymentMethodFactory(user=UserFactory()).id
+        theirs = PaymentMethodFactory.create(user=UserFactory.create()).id
         session.commit()
     before = snapshot()
     with pytest.raises(PaymentMethodNotFound, match=str(theirs)):
@@ -254,7 +248,7 @@ async def test_completing_a_completed_transaction(
 ) -> None:
     await purchase(platform, campus.user_id, campus.course_id, SimulatedGateway())
     async with platform.session(campus.region, consistency="primary") as session:
-        transaction_id = await session.scalar(select(Transaction.id))
+        transaction_id = (await session.scalars(select(Transaction.id))).one()
     before = snapshot()
     async with platform.session(campus.region) as session:
         with pytest.raises(TransactionNotPending, match="is completed"):

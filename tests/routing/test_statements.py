@@ -13,6 +13,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal,
     literal_column,
     or_,
     select,
@@ -42,7 +43,7 @@ ONE, TWO = new_id("europe"), new_id("asia")
         select(select(User.id).subquery()),
         select(select(User.id).cte()),
         select(func.row_number().over(order_by=User.id)),
-    ]
+    ],
 )
 def test_what_is_known_to_read(statement: object) -> None:
     assert only_reads(statement)
@@ -71,7 +72,7 @@ def test_what_is_known_to_read(statement: object) -> None:
         select(User).with_hint(User, "x"),
         union(select(User.id), select(func.enroll_user(ONE, TWO))),
         "SELECT 1",
-    ]
+    ],
 )
 def test_what_is_not_known_to_read(statement: object) -> None:
     assert not only_reads(statement)
@@ -85,7 +86,7 @@ def ids_of(statement: object, parameters: Any = None, *, globals_too: bool = Fal
     ("statement", "expected"),
     [
         (select(User).where(User.id == ONE), {ONE}),
-        (select(User).where(ONE == User.id), {ONE}),
+        (select(User).where(literal(ONE) == User.id), {ONE}),
         (select(User).where(User.id.in_([ONE, TWO])), {ONE, TWO}),
         (select(User).where(User.email == "x", User.id == ONE), {ONE}),
         (select(User).where(and_(User.email == "x", and_(User.id == ONE))), {ONE}),
@@ -104,7 +105,7 @@ def ids_of(statement: object, parameters: Any = None, *, globals_too: bool = Fal
         (select(Enrollment).join(Course).where(Course.id == ONE), set()),
         (select(User).where(User.id == Enrollment.user_id), set()),
         (select(User), set()),
-    ]
+    ],
 )
 def test_only_equality_of_a_key_names_ids(statement: object, expected: set[UUID]) -> None:
     assert ids_of(statement) == expected

@@ -100,9 +100,7 @@ def migrate_command() -> None:
 
 
 @app.command()
-def health(
-    *, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
-) -> None:
+def health(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Check every node and count what there is; exit code 1 when a node is down."""
     from elearning.cli.output import print_health
     from elearning.cluster.health import check_health

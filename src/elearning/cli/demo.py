@@ -20,7 +20,7 @@ from elearning.cluster.health import check_health
 from elearning.cluster.migrate import migrate
 from elearning.config import Settings
 from elearning.crud import NewUser, get_user_by_email
-from elearning.errors import ClusterError, ElearningError, MigrationError
+from elearning.errors import ClusterError, ElearningError, MigrationError, UserNotFound
 from elearning.flows import (
     Enrolled,
     Platform,
@@ -171,13 +171,17 @@ class _Demo:
                     progress = await complete_lesson(
                         platform, enrolled.enrollment_id, lesson.lesson_id, time_spent=_MINUTES
                     )
-            _tell(
-                f"  completed “{module.title}”: {progress.percentage} %, {progress.status}", told
-            )
+            _tell(f"  completed “{module.title}”: {progress.percentage} %, {progress.status}", told)
 
     async def _find(self, platform: Platform, person: NewUser) -> User | None:
         async with platform.session(person.region) as session:
             return await session.run_sync(get_user_by_email, person.email)
+
+    async def _id_of(self, platform: Platform, person: NewUser) -> UUID:
+        found = await self._find(platform, person)
+        if found is None:
+            raise UserNotFound(user_id=person.email)
+        return found.id
 
     async def _course_for(self, platform: Platform, person: NewUser) -> UUID:
         async with platform.session(person.region) as session:
@@ -185,19 +189,17 @@ class _Demo:
 
     async def _refusals(self, platform: Platform, people: list[NewUser]) -> None:
         person = people[0]
-        user = await self._find(platform, person)
-        neighbor = await self._find(platform, next(p for p in people if p.region == "oceania"))
-        assert user is not None
-        assert neighbor is not None
+        user_id = await self._id_of(platform, person)
+        neighbor_id = await self._id_of(platform, next(p for p in people if p.region == "oceania"))
         course = await self._course_for(platform, person)
         full = await self._course_for(platform, next(p for p in people if p.region == "asia"))
         attempts = [
             ("the same address again", register(platform, person)),
-            ("the same course again", enroll(platform, user.id, course)),
-            ("a seat in a course whose two seats are taken", enroll(platform, neighbor.id, full)),
+            ("the same course again", enroll(platform, user_id, course)),
+            ("a seat in a course whose two seats are taken", enroll(platform, neighbor_id, full)),
             (
                 "a price below zero",
-                purchase(platform, user.id, course, self.gateway, amount=-1, currency="EUR"),
+                purchase(platform, user_id, course, self.gateway, amount=-1, currency="EUR"),
             ),
         ]
         for what, attempt in attempts:

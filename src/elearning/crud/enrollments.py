@@ -24,7 +24,10 @@ def enroll_user(session: Session, user_id: UUID, course_id: UUID) -> UUID:
         AlreadyEnrolled: the user has the course.
     """
     with translated_errors():
-        return session.execute(select(func.enroll_user(user_id, course_id))).scalar_one()
+        enrollment_id: UUID = session.execute(
+            select(func.enroll_user(user_id, course_id))
+        ).scalar_one()
+    return enrollment_id
 
 
 def get_enrollment(session: Session, enrollment_id: UUID) -> Enrollment:

@@ -119,9 +119,10 @@ def complete_transaction(
     """
     reference = checked_text("gateway_transaction_id", gateway_transaction_id, most=200)
     with translated_errors():
-        return session.execute(
+        invoice_id: UUID = session.execute(
             select(func.complete_transaction(transaction_id, reference))
         ).scalar_one()
+    return invoice_id
 
 
 def fail_transaction(session: Session, transaction_id: UUID) -> None:
@@ -139,9 +140,7 @@ def fail_transaction(session: Session, transaction_id: UUID) -> None:
     )
     if failed is None:
         transaction = get_transaction(session, transaction_id)
-        raise TransactionNotPending(
-            transaction_id=transaction_id, status=transaction.status.value
-        )
+        raise TransactionNotPending(transaction_id=transaction_id, status=transaction.status.value)
 
 
 def get_transaction(session: Session, transaction_id: UUID) -> Transaction:

@@ -72,9 +72,7 @@ def mark_lesson_complete(
         raise EnrollmentNotActive(enrollment_id=enrollment_id, status=status.value)
     done = session.scalar(
         update(LessonProgress)
-        .where(
-            LessonProgress.enrollment_id == enrollment_id, LessonProgress.lesson_id == lesson_id
-        )
+        .where(LessonProgress.enrollment_id == enrollment_id, LessonProgress.lesson_id == lesson_id)
         .values(
             completed=true(),
             completion_date=func.coalesce(LessonProgress.completion_date, func.clock_timestamp()),

@@ -131,7 +131,5 @@ def get_user_by_email(session: Session, email: str) -> User | None:
         InvalidEmail: not an address.
     """
     return session.scalars(
-        select(User)
-        .where(User.email == normalize_email(email))
-        .options(joinedload(User.profile))
+        select(User).where(User.email == normalize_email(email)).options(joinedload(User.profile))
     ).one_or_none()

@@ -67,8 +67,8 @@ class CourseContent(Document):
     duration_seconds: int | None = Field(default=None, ge=0)
     page_count: int | None = Field(default=None, ge=0)
     thumbnail_url: str | None = None
-    quality_options: list[QualityOption] = []
-    questions: list[QuizQuestion] = []
+    quality_options: list[QualityOption] = Field(default_factory=list)
+    questions: list[QuizQuestion] = Field(default_factory=list)
     views: int = Field(default=0, ge=0)
     created_at: datetime = Field(default_factory=_now)
     updated_at: datetime = Field(default_factory=_now)

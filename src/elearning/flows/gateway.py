@@ -24,7 +24,7 @@ class Charge:
     payment_method_id: UUID | None
 
 
-class GatewayDeclined(Exception):  # noqa: N818 - what it is called in the trade
+class GatewayDeclined(Exception):
     """Raised by a gateway that refuses a charge; the text says why."""
 
 

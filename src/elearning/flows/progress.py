@@ -31,7 +31,5 @@ async def complete_lesson(
     parse_id(lesson_id)
     async with platform.session(region) as session, session.begin():
         return await session.run_sync(
-            lambda sync: mark_lesson_complete(
-                sync, enrollment_id, lesson_id, time_spent=time_spent
-            )
+            lambda sync: mark_lesson_complete(sync, enrollment_id, lesson_id, time_spent=time_spent)
         )

@@ -27,9 +27,7 @@ logger = logging.getLogger("elearning.relay")
 async def _user_registered(payload: dict[str, Any]) -> None:
     user_id = UUID(payload["user_id"])
     preferences = Preferences.model_validate(payload["preferences"])
-    await insert_once(
-        UserPreferences(user_id=user_id, preferences=preferences), user_id=user_id
-    )
+    await insert_once(UserPreferences(user_id=user_id, preferences=preferences), user_id=user_id)
 
 
 async def _lesson_content(payload: dict[str, Any]) -> None:

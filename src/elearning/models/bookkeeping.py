@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Integer, SmallInteger, String, func
 from sqlalchemy.dialects.postgresql import JSONB
@@ -21,7 +21,7 @@ class HostedRegion(Base):
 
     region_code: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
 
-    __table_args__: ClassVar = (
+    __table_args__ = (
         CheckConstraint("region_code BETWEEN 1 AND 6", name="region_code"),
         {"comment": "The regions that this shard hosts, written from the settings"},
     )
@@ -36,9 +36,7 @@ class InvoiceCounter(Base):
     year: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     last_number: Mapped[int] = mapped_column(Integer)
 
-    __table_args__: ClassVar = (
-        {"comment": "The last invoice number of a region and year"},
-    )
+    __table_args__ = ({"comment": "The last invoice number of a region and year"},)
 
 
 class OutboxMessage(Base):
@@ -51,6 +49,6 @@ class OutboxMessage(Base):
     payload: Mapped[dict[str, Any]] = mapped_column(JSONB)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
-    __table_args__: ClassVar = (
+    __table_args__ = (
         {"comment": "What MongoDB has yet to learn, in order; a row goes when it is delivered"},
     )

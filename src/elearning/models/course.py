@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy import (
@@ -109,7 +109,7 @@ class Course(Global):
         back_populates="course", lazy="raise", passive_deletes="all"
     )
 
-    __table_args__: ClassVar = (
+    __table_args__ = (
         # NOT VALID: enforced for what is written here, silent for a copied course
         # whose instructor lives elsewhere, also after a restore. By ALTER TABLE,
         # for inside CREATE TABLE PostgreSQL ignores NOT VALID.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, String, Text
@@ -40,7 +40,7 @@ class CourseCategory(Global):
         back_populates="category", lazy="raise", passive_deletes="all"
     )
 
-    __table_args__: ClassVar = (
+    __table_args__ = (
         CheckConstraint("parent_id <> id", name="parent"),
         home_unique("uq_course_categories_slug", "slug"),
         home_unique("uq_course_categories_category_name", "category_name"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Integer, String, UniqueConstraint, false
@@ -47,7 +46,7 @@ class CourseLesson(Global):
 
     module: Mapped[CourseModule] = relationship(back_populates="lessons", lazy="raise")
 
-    __table_args__: ClassVar = (
+    __table_args__ = (
         CheckConstraint("position > 0", name="position"),
         CheckConstraint("duration_minutes >= 0", name="duration_minutes"),
         UniqueConstraint("module_id", "position"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Integer, String, Text, UniqueConstraint
@@ -36,7 +36,7 @@ class CourseModule(Global):
         passive_deletes="all",
     )
 
-    __table_args__: ClassVar = (
+    __table_args__ = (
         CheckConstraint("position > 0", name="position"),
         UniqueConstraint("course_id", "position"),
         {"comment": "The chapters of a course"},

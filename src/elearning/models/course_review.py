@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, Text
@@ -32,7 +31,7 @@ class CourseReview(Regional):
     enrollment: Mapped[Enrollment] = relationship(back_populates="review", lazy="raise")
     course: Mapped[Course] = relationship(lazy="raise")
 
-    __table_args__: ClassVar = (
+    __table_args__ = (
         CheckConstraint("rating BETWEEN 1 AND 5", name="rating"),
         Index("idx_course_reviews_course_id", "course_id", "created_at"),
         {"comment": "What students think of a course"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy import (
@@ -84,10 +84,8 @@ class Enrollment(Regional):
         back_populates="enrollment", lazy="raise", passive_deletes="all"
     )
 
-    __table_args__: ClassVar = (
-        CheckConstraint(
-            "completed_lessons BETWEEN 0 AND total_lessons", name="completed_lessons"
-        ),
+    __table_args__ = (
+        CheckConstraint("completed_lessons BETWEEN 0 AND total_lessons", name="completed_lessons"),
         CheckConstraint("status <> 'completed' OR completion_date IS NOT NULL", name="completion"),
         UniqueConstraint("user_id", "course_id"),
         Index("idx_enrollments_course_id", "course_id", "status"),

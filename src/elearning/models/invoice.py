@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, Date, ForeignKey, Index, String, func
@@ -55,7 +54,7 @@ class Invoice(Regional):
 
     transaction: Mapped[Transaction] = relationship(back_populates="invoice", lazy="raise")
 
-    __table_args__: ClassVar = (
+    __table_args__ = (
         CheckConstraint("subtotal >= 0 AND tax >= 0 AND discount >= 0", name="amounts"),
         CheckConstraint("total = subtotal + tax - discount AND total >= 0", name="total"),
         CheckConstraint("due_date >= invoice_date", name="due_date"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Integer, UniqueConstraint, false
@@ -37,7 +36,7 @@ class LessonProgress(Regional):
     enrollment: Mapped[Enrollment] = relationship(back_populates="lesson_progress", lazy="raise")
     lesson: Mapped[CourseLesson] = relationship(lazy="raise")
 
-    __table_args__: ClassVar = (
+    __table_args__ = (
         CheckConstraint("time_spent >= 0", name="time_spent"),
         CheckConstraint("last_position >= 0", name="last_position"),
         CheckConstraint("completed = (completion_date IS NOT NULL)", name="completion_date"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, String, Text, false, text
@@ -42,7 +41,7 @@ class PaymentMethod(Regional):
 
     user: Mapped[User] = relationship(back_populates="payment_methods", lazy="raise")
 
-    __table_args__: ClassVar = (
+    __table_args__ = (
         CheckConstraint("last_four ~ '^[0-9]{4}$'", name="last_four"),
         CheckConstraint("expiry_month BETWEEN 1 AND 12", name="expiry_month"),
         CheckConstraint("expiry_year BETWEEN 2000 AND 2200", name="expiry_year"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String
@@ -75,7 +75,7 @@ class Transaction(Regional):
         back_populates="transaction", lazy="raise", passive_deletes="all"
     )
 
-    __table_args__: ClassVar = (
+    __table_args__ = (
         CheckConstraint("amount >= 0", name="amount"),
         CheckConstraint(
             "status NOT IN ('completed', 'refunded') "

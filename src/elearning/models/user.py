@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from sqlalchemy import CheckConstraint, Index, String, Text
 from sqlalchemy.engine.default import DefaultExecutionContext
@@ -85,7 +85,7 @@ class User(Regional):
         back_populates="user", lazy="raise", passive_deletes="all"
     )
 
-    __table_args__: ClassVar = (
+    __table_args__ = (
         CheckConstraint(_REGION_MATCHES_ID, name="region_of_id"),
         CheckConstraint("email ~ '^[^@[:space:]A-Z]+@[^@[:space:]A-Z]+$'", name="email"),
         CheckConstraint("password_hash ~ '^[$]'", name="password_is_hashed"),

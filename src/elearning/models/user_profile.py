@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, String, Text
@@ -40,7 +39,7 @@ class UserProfile(Regional):
 
     user: Mapped[User] = relationship(back_populates="profile", lazy="raise")
 
-    __table_args__: ClassVar = (
+    __table_args__ = (
         CheckConstraint("country ~ '^[A-Z]{2}$'", name="country"),
         {"comment": "What an account tells about the person"},
     )

@@ -13,9 +13,7 @@ __all__ = ["current_position", "has_replayed"]
 
 # The flushed position: with synchronous_commit on it includes the commit that
 # came before, and unlike the insert position it is not ahead of what is sent.
-_CURRENT = (
-    "SELECT pg_walfile_name(lsn), lsn::text FROM pg_current_wal_flush_lsn() AS lsn"
-)
+_CURRENT = "SELECT pg_walfile_name(lsn), lsn::text FROM pg_current_wal_flush_lsn() AS lsn"
 # The server sleeps, not this process: that suits asyncio too. On a promoted
 # node the replay position is frozen, hence the first condition.
 _REPLAYED = text(

@@ -29,6 +29,7 @@ from elearning.errors import (
     ElearningError,
     InvalidId,
     RegionRequired,
+    RoutingError,
 )
 from elearning.ids import region_of
 from elearning.models import Global, Record
@@ -115,7 +116,9 @@ class RoutingSession(Session):
 
     @property
     def _nodes(self) -> Engines:
-        assert self.engines is not None
+        if self.engines is None:
+            message = "this RoutingSession has neither engines nor a bind: pass one of them"
+            raise RoutingError(message)
         return self.engines
 
     def _session_shard(self, what: str) -> str:

@@ -12,7 +12,6 @@ from sqlalchemy.sql.elements import (
     BinaryExpression,
     BindParameter,
     BooleanClauseList,
-    ClauseElement,
     ColumnClause,
     ColumnElement,
     Grouping,
@@ -108,7 +107,7 @@ def named_ids(
     return set()
 
 
-def _conjuncts(clause: ColumnElement[Any] | None) -> Iterator[ClauseElement]:
+def _conjuncts(clause: object) -> Iterator[object]:
     match clause:
         case None:
             return
@@ -162,7 +161,9 @@ def _inserted(
     )
     rows.append(
         {
-            getattr(column, "key", column): value.value if isinstance(value, BindParameter) else value
+            getattr(column, "key", column): value.value
+            if isinstance(value, BindParameter)
+            else value
             for column, value in (statement._values or {}).items()  # noqa: SLF001
         }
     )

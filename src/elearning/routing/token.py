@@ -55,7 +55,9 @@ class Token(dict[str, Position]):
 
     def __str__(self) -> str:
         return ".".join(
-            f"{shard}:*" if position == UNKNOWN else f"{shard}:{position.timeline:X}/{position.lsn:X}"
+            f"{shard}:*"
+            if position == UNKNOWN
+            else f"{shard}:{position.timeline:X}/{position.lsn:X}"
             for shard, position in sorted(self.items())
         )
 

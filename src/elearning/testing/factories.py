@@ -3,7 +3,7 @@
 Bind a session once, then build rows that belong together::
 
     with bound(session):
-        enrollment = EnrollmentFactory(user__region="africa")
+        enrollment = EnrollmentFactory.create(user__region="africa")
 
 A row's region follows from its owner; `UserFactory` and `CourseCategoryFactory`
 take a ``region`` (default: europe).
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from factory import Faker, LazyAttribute, LazyFunction, SelfAttribute, Sequence, SubFactory
 from factory.alchemy import SQLAlchemyModelFactory
@@ -56,17 +57,31 @@ __all__ = [
 ]
 
 
-class _Factory(SQLAlchemyModelFactory):
+_T = TypeVar("_T")
+
+
+class _Factory(SQLAlchemyModelFactory, Generic[_T]):
     class Meta:
         abstract = True
         sqlalchemy_session_persistence = "flush"
+
+    if TYPE_CHECKING:
+
+        @classmethod
+        def build(cls, **values: Any) -> _T: ...
+
+        @classmethod
+        def create(cls, **values: Any) -> _T: ...
+
+        @classmethod
+        def create_batch(cls, size: int, **values: Any) -> list[_T]: ...
 
 
 def _id_like(owner: str) -> LazyAttribute:
     return LazyAttribute(lambda row: new_id(region_of(getattr(row, owner).id)))
 
 
-class UserFactory(_Factory):
+class UserFactory(_Factory[User]):
     """A student."""
 
     class Meta:
@@ -86,7 +101,7 @@ class InstructorFactory(UserFactory):
     email = Sequence(lambda number: f"instructor{number}@example.com")
 
 
-class UserProfileFactory(_Factory):
+class UserProfileFactory(_Factory[UserProfile]):
     """A profile, with its user."""
 
     class Meta:
@@ -98,7 +113,7 @@ class UserProfileFactory(_Factory):
     city = Faker("city")
 
 
-class CourseCategoryFactory(_Factory):
+class CourseCategoryFactory(_Factory[CourseCategory]):
     """A root category."""
 
     class Meta:
@@ -112,7 +127,7 @@ class CourseCategoryFactory(_Factory):
     category_name = Sequence(lambda number: f"Category {number}")
 
 
-class CourseFactory(_Factory):
+class CourseFactory(_Factory[Course]):
     """A published course, with its instructor, without lessons."""
 
     class Meta:
@@ -130,7 +145,7 @@ class CourseFactory(_Factory):
     published_at = LazyFunction(lambda: datetime.now(UTC))
 
 
-class CourseModuleFactory(_Factory):
+class CourseModuleFactory(_Factory[CourseModule]):
     """A module, with its course."""
 
     class Meta:
@@ -142,7 +157,7 @@ class CourseModuleFactory(_Factory):
     title = Faker("sentence", nb_words=3)
 
 
-class CourseLessonFactory(_Factory):
+class CourseLessonFactory(_Factory[CourseLesson]):
     """A lesson, with its module."""
 
     class Meta:
@@ -155,7 +170,7 @@ class CourseLessonFactory(_Factory):
     lesson_type = LessonType.VIDEO
 
 
-class EnrollmentFactory(_Factory):
+class EnrollmentFactory(_Factory[Enrollment]):
     """An enrollment; user and course share a region."""
 
     class Meta:
@@ -166,7 +181,7 @@ class EnrollmentFactory(_Factory):
     id = _id_like("user")
 
 
-class LessonProgressFactory(_Factory):
+class LessonProgressFactory(_Factory[LessonProgress]):
     """Progress in a lesson of the enrollment's course, not completed."""
 
     class Meta:
@@ -177,7 +192,7 @@ class LessonProgressFactory(_Factory):
     id = _id_like("enrollment")
 
 
-class CourseReviewFactory(_Factory):
+class CourseReviewFactory(_Factory[CourseReview]):
     """A review of the enrollment's course."""
 
     class Meta:
@@ -189,7 +204,7 @@ class CourseReviewFactory(_Factory):
     rating = 4
 
 
-class PaymentMethodFactory(_Factory):
+class PaymentMethodFactory(_Factory[PaymentMethod]):
     """A credit card."""
 
     class Meta:
@@ -202,7 +217,7 @@ class PaymentMethodFactory(_Factory):
     last_four = Faker("numerify", text="####")
 
 
-class TransactionFactory(_Factory):
+class TransactionFactory(_Factory[Transaction]):
     """A pending payment."""
 
     class Meta:
@@ -236,9 +251,15 @@ _FACTORIES = (
 def bound(session: Session) -> Iterator[Session]:
     """Let all factories write through a session, for the time of the block."""
     for factory in _FACTORIES:
-        factory._meta.sqlalchemy_session = session  # noqa: SLF001 - factory-boy's documented hook
+        _bind(factory, session)
     try:
         yield session
     finally:
         for factory in _FACTORIES:
-            factory._meta.sqlalchemy_session = None  # noqa: SLF001
+            _bind(factory, None)
+
+
+def _bind(factory: type[SQLAlchemyModelFactory], session: Session | None) -> None:
+    # The documented way to give a factory its session later.
+    meta: Any = factory._meta  # noqa: SLF001
+    meta.sqlalchemy_session = session
