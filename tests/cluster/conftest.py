@@ -33,6 +33,6 @@ def base(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="elearning-test-"))
     folder.chmod(0o755)
     monkeypatch.setattr(places, "reachable_base", lambda *_, **__: folder)
-    monkeypatch.setattr(ephemeral, "reachable_base", lambda *_, **__: folder)
+    monkeypatch.setattr(ephemeral, "passing_base", lambda *_, **__: folder)
     yield folder
     shutil.rmtree(folder)

@@ -91,6 +91,30 @@ def test_a_folder_of_somebody_else_is_not_trusted(base: Path, closed: Path) -> N
         places.data_folder(closed, user)
 
 
+def test_data_that_need_not_last_is_kept_in_memory_where_there_is_plenty(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    user = Account.for_servers()
+    memory = Path(tempfile.mkdtemp(prefix="elearning-test-"))
+    memory.chmod(0o777)
+    monkeypatch.setattr(places, "MEMORY", memory)
+    monkeypatch.setattr(places, "MEMORY_BYTES", 0)
+    for name in ("TMPDIR", "TEMP", "TMP"):
+        monkeypatch.delenv(name, raising=False)
+    usual = places.reachable_base(user)
+
+    assert places.passing_base(user, durable=False) == memory
+    assert places.passing_base(user, durable=True) == usual
+    monkeypatch.setattr(places, "MEMORY_BYTES", 1 << 60)
+    assert places.passing_base(user, durable=False) == usual
+    monkeypatch.setattr(places, "MEMORY_BYTES", 0)
+    monkeypatch.setenv("TMPDIR", str(usual))
+    assert places.passing_base(user, durable=False) == usual
+    monkeypatch.delenv("TMPDIR")
+    memory.rmdir()
+    assert places.passing_base(user, durable=False) == usual
+
+
 @root_only
 def test_a_cluster_of_somebody_else_is_refused(base: Path) -> None:
     theirs = base / "theirs"

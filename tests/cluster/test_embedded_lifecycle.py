@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import socketserver
 import stat
 import subprocess
 import threading
@@ -217,13 +218,20 @@ def up_twice_at_once(cluster: EmbeddedCluster) -> list[UpReport]:
     return reports
 
 
+class Taker(socketserver.TCPServer):
+    """Another program on a port: it takes connections, and closes them."""
+
+    allow_reuse_address = True
+
+
 @contextmanager
 def taken(port: int) -> Iterator[None]:
-    with socket.socket() as taker:
-        taker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taker.bind(("127.0.0.1", port))
-        taker.listen()
+    with Taker(("127.0.0.1", port), socketserver.BaseRequestHandler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
         yield
+        server.shutdown()
+        thread.join()
 
 
 def test_a_taken_port_is_replaced_wherever_it_is_named(embedded: EmbeddedCluster) -> None:
@@ -279,8 +287,12 @@ def test_an_interrupted_first_start_is_finished_by_the_next(embedded: EmbeddedCl
     half = folder / "eu-replica-1" / "data"
     half.rename(half.with_name("data.draft"))
 
+    (folder / "mongodb" / "complete").unlink()
+
     assert embedded.up().started == ("eu-replica-1",)
 
+    with content(embedded) as database:
+        assert database.again.insert_one({}).acknowledged
     assert query(embedded, "eu-primary", "elearning_app", "SELECT 1") == [(1,)]
     until_equal(embedded, "eu-replica-1", "SELECT pg_is_in_recovery()", expected=True)
     assert not half.with_name("data.draft").exists()
@@ -301,6 +313,33 @@ def test_a_server_that_cannot_start_is_reported_with_its_last_words(
     assert not any(secret in str(caught.value) for secret in passwords(embedded))
     broken.write_text(sound)
     assert embedded.up().started == ("asia-replica-1",)
+
+
+def test_mongodb_that_cannot_start_is_reported_with_its_errors(embedded: EmbeddedCluster) -> None:
+    node = embedded.node("mongodb")
+    node.stop()
+    broken = embedded.folder / "data" / "mongodb" / "data" / "storage.bson"
+    sound = broken.read_bytes()
+    broken.write_bytes(b"nonsense")
+
+    with pytest.raises(ServerStartError, match=r"mongodb .* ended while it started") as caught:
+        node.start()
+
+    lines = str(caught.value).splitlines()[1:]
+    assert lines
+    assert not [line for line in lines if '"s":"I"' in line]
+    broken.write_bytes(sound)
+    node.start()
+
+
+def test_a_file_of_the_servers_is_made_private_again(embedded: EmbeddedCluster) -> None:
+    # mongod refuses a key that others can read.
+    key = embedded.folder / "data" / "mongodb" / "replica-set.key"
+    node = embedded.node("mongodb")
+    node.stop()
+    key.chmod(0o644)
+    node.start()
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
 
 
 def test_a_paused_server_is_silent_and_goes_on(embedded: EmbeddedCluster) -> None:

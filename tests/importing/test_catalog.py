@@ -15,6 +15,7 @@ from elearning.regions import Region
 from elearning.routing import RoutingSession
 
 FIXTURES = fixtures_folder()
+PERSON = "[[people]]\nregion='asia'\nemail='a@b.co'\nfirst_name='A'\nlast_name='B'\n"
 
 
 @pytest.mark.parametrize("region", list(Region), ids=str)
@@ -95,9 +96,8 @@ def test_a_missing_file(session: RoutingSession, tmp_path: Path) -> None:
     [
         "x = 1",
         "[[people]]\nemail = 'a@b.co'",
-        "[[people]]\nregion='mars'\nemail='a@b.co'\nfirst_name='A'\nlast_name='B'\npreferences={}",
-        "[[people]]\nregion='asia'\nemail='a@b.co'\nfirst_name='A'\nlast_name='B'\n"
-        "preferences={learning_pace='warp'}",
+        PERSON.replace("asia", "mars") + "preferences={}",
+        PERSON + "preferences={learning_pace='warp'}",
     ],
 )
 def test_people_that_are_wrong(tmp_path: Path, text: str) -> None:

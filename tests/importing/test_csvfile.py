@@ -92,6 +92,13 @@ def test_gzip_file_that_ends_early(tmp_path: Path) -> None:
     assert 1_000 < line < 100_000
 
 
+def test_gzip_file_with_a_damaged_block(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(b"a,b\n1,2\n", mtime=0))
+    packed[10] |= 0b110  # a block type that does not exist
+    with pytest.raises(MalformedRow, match=r"line 1: the gzip file is broken: .* invalid block"):
+        read(tmp_path, bytes(packed), "t.csv.gz")
+
+
 def test_file_that_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(MalformedFile, match=r"t\.csv: cannot be read: No such file"):
         list(read_rows(tmp_path / "t.csv", HEADER))

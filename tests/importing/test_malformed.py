@@ -104,10 +104,21 @@ def test_sum_that_does_not_fit_names_the_first_of_its_lines(
     assert totals(shard_engine)["clicks"] == 0
 
 
-def test_first_malformed_row_is_named(shard_engine: Engine, dataset: Dataset) -> None:
-    unknown = "AAA,2013J,99,501,1,1"
-    dataset.write("studentVle", (FILES["studentVle"][0], unknown, unknown, FILES["studentVle"][1]))
-    assert refused(shard_engine, dataset)[1] == 2
+@pytest.mark.parametrize(
+    ("stem", "line"),
+    [
+        ("courses", "AAA,2013J,268"),
+        ("vle", "501,AAA,2013J,quiz,,"),
+        ("vle", "9,CCC,2013J,quiz,,"),
+        ("studentRegistration", "AAA,2013J,15,,"),
+        ("studentVle", "AAA,2013J,15,501,1,1"),
+    ],
+)
+def test_first_malformed_row_is_named(
+    shard_engine: Engine, dataset: Dataset, stem: str, line: str
+) -> None:
+    dataset.write(stem, (*FILES[stem], line, line, line))
+    assert refused(shard_engine, dataset)[1] == len(FILES[stem]) + 1
 
 
 def test_course_of_another_instructor_is_not_touched(

@@ -51,6 +51,19 @@ def test_what_is_no_whole_number(text: str) -> None:
         whole(-10, 1_000)(text)
 
 
+@pytest.mark.parametrize("text", ["", " ", "\u00a0", "a\tb", "a\nb", "\x00", "\u200b", "a" * 6])
+def test_what_is_no_label(text: str) -> None:
+    with pytest.raises(InvalidText, match="expected 1 to 5 printable characters"):
+        label(5)(text)
+
+
+def test_long_text_is_cut_in_the_message() -> None:
+    for parse in (whole(1, 2), one_of("a"), matching("a", "an a"), label(5)):
+        with pytest.raises(InvalidText) as caught:
+            parse("x" * 10_000)
+        assert len(str(caught.value)) < 100
+
+
 @given(st.text())
 def test_any_text_is_a_value_or_refused(text: str) -> None:
     parsers = [whole(-9, 9), one_of("a", "b"), matching("[a-z]+", "a word"), label(5)]

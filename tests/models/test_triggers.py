@@ -78,8 +78,7 @@ def test_update_modified_timestamp(session: RoutingSession) -> None:
     "statement",
     [
         f"INSERT INTO {COLUMNS} VALUES ('{{stranger}}', 'asia', 'x@example.com', 'X', 'Y')",
-        f"INSERT INTO {COLUMNS} SELECT i, 'asia', 'x@x.org', 'X', 'Y' "
-        "FROM unnest('{{{stranger}}}'::uuid[]) AS i",
+        f"INSERT INTO {COLUMNS} SELECT '{{stranger}}', 'asia', 'x@x.org', 'X', 'Y' FROM pg_class",
         "UPDATE users SET id = '{stranger}', region = 'asia'",
     ],
     ids=["insert", "bulk", "update"],

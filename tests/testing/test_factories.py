@@ -40,8 +40,8 @@ def test_a_region_reaches_all_that_belongs_together(
         enrollment = EnrollmentFactory.create(user__region=region)
         category = CourseCategoryFactory.create(region=region)
         session.commit()
-        found = {region_of(row.id) for row in (enrollment, enrollment.user, category)}
-        found.add(region_of(enrollment.course_id))
+        ids = (enrollment.id, enrollment.user_id, enrollment.course_id, category.id)
+        found = {region_of(one) for one in ids}
     assert found == {region}
 
 

@@ -49,7 +49,7 @@ class Documents:
         }
         try:
             self.client: Any = _client_class()(settings.url, **options)
-        except (ConfigurationError, InvalidURI) as error:
+        except (ConfigurationError, InvalidURI, ValueError) as error:
             raise SettingsError(variable="ELEARNING_MONGODB_URL", problem=str(error)) from None
         self.database: Any = self.client[settings.database]
 

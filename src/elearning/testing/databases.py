@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pymongo import MongoClient
-from sqlalchemy import create_engine, pool, text
+from sqlalchemy import create_engine, text
 
 from elearning.cluster.embedded import EmbeddedCluster, ephemeral_cluster
 from elearning.cluster.migrate import migrate
@@ -50,7 +50,7 @@ class CleanDatabases:
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
         self._owners = {
-            shard.name: create_engine(shard.owner_url, poolclass=pool.StaticPool)
+            shard.name: create_engine(shard.owner_url, pool_size=1, pool_pre_ping=True)
             for shard in engines.settings.shards
         }
         mongodb = engines.settings.mongodb

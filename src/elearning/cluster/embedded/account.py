@@ -121,7 +121,7 @@ class Account:
     def write(self, path: Path, text: str) -> None:
         """Write a file that only this user can read, whole or not at all."""
         # Each command is a fork of this process, and a start has many files that stay the same.
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+        if not _holds(path, text):
             self.command("sh", "-c", WRITE, "sh", path, stdin=text)
 
     def make_folders(self, *paths: Path) -> None:
@@ -150,6 +150,14 @@ class Account:
     def can_pass(self, folder: Path) -> bool:
         """Tell whether this user can reach what lies in a folder."""
         return self.run("test", "-x", folder).returncode == 0
+
+
+def _holds(path: Path, text: str) -> bool:
+    """Tell whether a file is private and has this text."""
+    try:
+        return not path.stat().st_mode & 0o077 and path.read_text(encoding="utf-8") == text
+    except (OSError, ValueError):
+        return False
 
 
 def _environment() -> dict[str, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from elearning.cluster.embedded import guard
 from elearning.cluster.embedded.account import Account
 from elearning.cluster.embedded.cluster import EmbeddedCluster
-from elearning.cluster.embedded.places import reachable_base
+from elearning.cluster.embedded.places import passing_base
 from elearning.cluster.embedded.topology import Topology
 from elearning.errors import ClusterError
 
@@ -35,6 +35,8 @@ def ephemeral_cluster(
 ) -> Iterator[EmbeddedCluster]:
     """Run a cluster in a temporary folder; a guard process removes both in the end.
 
+    Data that need not last is kept in memory where there is plenty; TMPDIR says where else.
+
     Args:
         topology: default: Topology().
         durable: whether data is forced to disk.
@@ -45,7 +47,7 @@ def ephemeral_cluster(
         The cluster, ready.
     """
     account = Account.for_servers()
-    folder = Path(tempfile.mkdtemp(prefix="elearning-", dir=reachable_base(account)))
+    folder = Path(tempfile.mkdtemp(prefix="elearning-", dir=passing_base(account, durable=durable)))
     try:
         if account.is_other:
             folder.chmod(0o711)

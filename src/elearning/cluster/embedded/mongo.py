@@ -72,6 +72,8 @@ class MongoServer(Server):
                 "--quiet",
             ),
             *("--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "128"),
+            # By default 300 MB of empty journal are written first.
+            *("--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=16MB)"),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
         )
         processes.wait_until(
@@ -157,12 +159,18 @@ class MongoServer(Server):
             self._wait_primary(client)
 
     def _configuration(self, client: Client) -> dict[str, Any]:
-        """Return the set's configuration, which is loaded a moment after the first connection."""
+        """Return the set's configuration, which the server loads after it takes connections.
+
+        Under a new port it asks at the old one whether that is itself; should another process
+        accept there and stay silent, that takes 30 s.
+        """
         found: list[dict[str, Any]] = []
 
         def is_loaded() -> bool:
             try:
-                found.append(client.admin.command("replSetGetConfig")["config"])
+                # A change of the server's state closes connections.
+                with contextlib.suppress(AutoReconnect):
+                    found.append(client.admin.command("replSetGetConfig")["config"])
             except OperationFailure as error:
                 if error.code != NOT_YET_INITIALIZED:
                     raise
@@ -174,7 +182,6 @@ class MongoServer(Server):
 
     def _wait_primary(self, client: Client) -> None:
         def is_primary() -> bool:
-            # A change of its state closes connections.
             with contextlib.suppress(AutoReconnect):
                 return bool(client.admin.command("hello")["isWritablePrimary"])
             return False
