@@ -99,7 +99,7 @@ class CommandLines:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.02):
+        while not self._stop.wait(0.04):
             for process in processes.process_table():
                 self.seen.add(processes.command_line(process.pid))
 

@@ -19,8 +19,9 @@ import pytest
 from dotenv import dotenv_values
 
 from elearning.cluster.embedded import EmbeddedCluster, Topology, UpReport, processes
+from elearning.cluster.embedded.binaries import find_mongodb
 from elearning.config import Settings
-from elearning.errors import ClusterError, ServerStartError
+from elearning.errors import BinaryNotFound, ClusterError, ServerStartError
 from tests.cluster.embedded_support import (
     WAIT_SECONDS,
     CommandLines,
@@ -313,6 +314,34 @@ def test_a_server_that_cannot_start_is_reported_with_its_last_words(
     assert not any(secret in str(caught.value) for secret in passwords(embedded))
     broken.write_text(sound)
     assert embedded.up().started == ("asia-replica-1",)
+
+
+def test_a_promoted_replica_is_not_expected_to_follow(embedded: EmbeddedCluster) -> None:
+    execute(embedded, "asia-replica-1", "postgres", "SELECT pg_promote()")
+    node = embedded.node("asia-replica-1")
+    node.stop()
+    node.start()
+    assert query(embedded, "asia-replica-1", "elearning_reader", "SELECT pg_is_in_recovery()") == [
+        (False,)
+    ]
+    # A replica again: made anew from its primary, the slot included.
+    node.stop()
+    shutil.rmtree(embedded.folder / "data" / "asia-replica-1" / "data")
+    node.start()
+    until_equal(embedded, "asia-replica-1", "SELECT pg_is_in_recovery()", expected=True)
+
+
+def test_without_a_binary_for_mongodb_nothing_is_started(
+    embedded: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("mongodb", "na-replica-1"):
+        embedded.node(name).stop()
+    with monkeypatch.context() as patch:
+        patch.setattr("elearning.cluster.embedded.starter.find_mongodb", lambda: find_mongodb([]))
+        with pytest.raises(BinaryNotFound, match="found no MongoDB"):
+            embedded.up()
+    assert set(pids(embedded)) == ALL - {"mongodb", "na-replica-1"}
+    assert set(embedded.up().started) == {"mongodb", "na-replica-1"}
 
 
 def test_mongodb_that_cannot_start_is_reported_with_its_errors(embedded: EmbeddedCluster) -> None:

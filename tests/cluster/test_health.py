@@ -13,6 +13,7 @@ from elearning.cluster.embedded import EmbeddedCluster
 from elearning.cluster.health import HealthReport, check_health
 from elearning.config import MongoSettings, Settings
 from elearning.flows import Platform, SimulatedGateway, purchase, register
+from elearning.regions import Region
 from elearning.routing import Engines
 from tests.flows.conftest import Campus, make_campus
 
@@ -61,7 +62,11 @@ async def test_totals_over_all_shards(
 ) -> None:
     campuses: list[Campus] = [
         make_campus(engines, region, price_minor=1000, currency=currency)
-        for region, currency in (("europe", "EUR"), ("africa", "EUR"), ("asia", "JPY"))
+        for region, currency in (
+            (Region.EUROPE, "EUR"),
+            (Region.AFRICA, "EUR"),
+            (Region.ASIA, "JPY"),
+        )
     ]
     for campus in campuses:
         await purchase(platform, campus.user_id, campus.course_id, SimulatedGateway())

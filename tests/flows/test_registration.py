@@ -5,7 +5,7 @@ import logging
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from elearning.cluster.embedded import EmbeddedCluster
 from elearning.crud import get_user, get_user_by_email
@@ -21,6 +21,7 @@ from elearning.flows import NewUser, Platform, deliver_all, register
 from elearning.ids import region_of
 from elearning.models import OutboxMessage, User
 from elearning.regions import Region
+from elearning.routing import Token
 from tests.snapshots import Snapshot
 
 
@@ -74,6 +75,19 @@ async def test_read_path_by_email(platform: Platform) -> None:
         assert found.to_dict()["email"] == "ada@example.com"
         assert found.profile.to_dict()["city"] == "London"
         assert await session.run_sync(get_user_by_email, "nobody@example.com") is None
+
+
+async def test_a_token_carries_a_flow_to_the_next_read(platform: Platform) -> None:
+    for number in range(30):
+        token = Token()
+        user_id = await register(platform, newcomer(email=f"u{number}@example.com"), token=token)
+        async with platform.session(token=str(token)) as session:
+            assert await session.get(User, user_id), number
+        async with platform.session("africa", token=token) as session:
+            before = Token(token)
+            await session.execute(update(User).values(last_login=func.now()))
+            await session.commit()
+        assert token["eu"] > before["eu"]
 
 
 async def test_a_taken_address(platform: Platform, snapshot: Snapshot) -> None:

@@ -34,6 +34,7 @@ from elearning.flows import (
 from elearning.importing.catalog import load_catalog, read_people
 from elearning.models import Course, CourseStatus, Invoice, User
 from elearning.regions import Region
+from elearning.routing import Consistency, Token
 
 __all__ = ["run_demo"]
 
@@ -132,20 +133,21 @@ class _Demo:
         )
 
     async def _person(self, platform: Platform, person: NewUser) -> None:
+        token = Token()  # what this person has written, and so must see
         console.print(f"[bold]{person.first_name} {person.last_name}[/] in {person.region}")
-        found = await self._find(platform, person)
+        found = await self._find(platform, person, token)
         if found is not None:
             console.print("  is here already, from an earlier demo")
             return
         with self.trace.step() as told:
-            user_id = await register(platform, person)
+            user_id = await register(platform, person, token=token)
         _tell("  registered", told)
         with self.trace.step() as told:
-            found = await self._find(platform, person)
+            found = await self._find(platform, person, token)
         _tell(f"  looked up by email: {found.email if found else 'not found'}", told)
         course = await self._course_for(platform, person)
         with self.trace.step() as told:
-            enrolled = await enroll(platform, user_id, course)
+            enrolled = await enroll(platform, user_id, course, token=token)
         lessons = [lesson for module in enrolled.curriculum for lesson in module.lessons]
         documents = sum(len(lesson.content_ids) for lesson in lessons)
         _tell(
@@ -153,10 +155,10 @@ class _Demo:
             f"{documents} documents",
             told,
         )
-        await self._learn(platform, enrolled)
+        await self._learn(platform, enrolled, token)
         with self.trace.step() as told:
-            invoice_id = await purchase(platform, user_id, course, self.gateway)
-        async with platform.session() as session:
+            invoice_id = await purchase(platform, user_id, course, self.gateway, token=token)
+        async with platform.session(token=token) as session:
             invoice = await session.get_one(Invoice, invoice_id)
         _tell(
             f"  paid {invoice.total} {invoice.currency} ({invoice.tax} of it tax): "
@@ -164,27 +166,34 @@ class _Demo:
             told,
         )
 
-    async def _learn(self, platform: Platform, enrolled: Enrolled) -> None:
+    async def _learn(self, platform: Platform, enrolled: Enrolled, token: Token) -> None:
         for module in enrolled.curriculum:
             with self.trace.step() as told:
                 for lesson in module.lessons:
                     progress = await complete_lesson(
-                        platform, enrolled.enrollment_id, lesson.lesson_id, time_spent=_MINUTES
+                        platform,
+                        enrolled.enrollment_id,
+                        lesson.lesson_id,
+                        time_spent=_MINUTES,
+                        token=token,
                     )
             _tell(f"  completed “{module.title}”: {progress.percentage} %, {progress.status}", told)
 
-    async def _find(self, platform: Platform, person: NewUser) -> User | None:
-        async with platform.session(person.region) as session:
+    async def _find(
+        self, platform: Platform, person: NewUser, token: Token | str = ""
+    ) -> User | None:
+        async with platform.session(person.region, token=token) as session:
             return await session.run_sync(get_user_by_email, person.email)
 
     async def _id_of(self, platform: Platform, person: NewUser) -> UUID:
-        found = await self._find(platform, person)
+        async with platform.session(person.region, consistency=Consistency.PRIMARY) as session:
+            found = await session.run_sync(get_user_by_email, person.email)
         if found is None:
             raise UserNotFound(user_id=person.email)
         return found.id
 
     async def _course_for(self, platform: Platform, person: NewUser) -> UUID:
-        async with platform.session(person.region) as session:
+        async with platform.session(person.region, consistency=Consistency.PRIMARY) as session:
             return await session.run_sync(_first_published, Region.parse(person.region))
 
     async def _refusals(self, platform: Platform, people: list[NewUser]) -> None:
@@ -204,6 +213,7 @@ class _Demo:
         ]
         for what, attempt in attempts:
             with self.trace.step() as told:
+                answer = "was not refused"
                 try:
                     await attempt
                 except ElearningError as error:

@@ -39,6 +39,8 @@ BEGIN
         'GRANT CONNECT ON DATABASE %I TO elearning_app, elearning_reader, elearning_replicator',
         current_database()
     );
+    -- Bulk imports are staged in temporary tables.
+    EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO elearning_app', current_database());
 END
 $$;
 

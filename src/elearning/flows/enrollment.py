@@ -16,7 +16,7 @@ from elearning.flows.platform import Platform
 from elearning.ids import parse_id, region_of
 from elearning.models import Course, LessonType
 from elearning.regions import Region
-from elearning.routing import Consistency
+from elearning.routing import Consistency, Token
 
 __all__ = ["Enrolled", "LessonOutline", "ModuleOutline", "enroll"]
 
@@ -55,11 +55,19 @@ class Enrolled:
     content_read: bool
 
 
-async def enroll(platform: Platform, user_id: UUID, course_id: UUID) -> Enrolled:
+async def enroll(
+    platform: Platform, user_id: UUID, course_id: UUID, *, token: Token | str = ""
+) -> Enrolled:
     """Enroll a user in a course.
 
     Free seats are looked up on the replica, and given on the primary under a
     lock; a replica that shows none is not believed before the primary agrees.
+
+    Args:
+        platform: the databases.
+        user_id: who enrolls.
+        course_id: in which course.
+        token: what the caller has written before; grows with what is written here.
 
     Raises:
         InvalidId: not an id of a user or a course.
@@ -74,7 +82,7 @@ async def enroll(platform: Platform, user_id: UUID, course_id: UUID) -> Enrolled
         seats = await _seats(platform, region, course_id, Consistency.PRIMARY)
         if seats is not None and not seats.free:
             raise CourseFull(course_id=course_id, seats=seats.limit)
-    async with platform.session(region) as session:
+    async with platform.session(region, token=token) as session:
         async with session.begin():
             enrollment_id = await session.run_sync(enroll_user, user_id, course_id)
         course = await session.run_sync(get_course, course_id)

@@ -18,7 +18,7 @@ from elearning.flows.platform import Platform
 from elearning.ids import parse_id, region_of
 from elearning.models import TransactionStatus
 from elearning.money import from_minor, tax_on
-from elearning.routing import Consistency
+from elearning.routing import Consistency, Token
 
 __all__ = ["purchase", "settle"]
 
@@ -32,6 +32,7 @@ async def purchase(
     amount: Decimal | int | str | None = None,
     currency: str | None = None,
     payment_method_id: UUID | None = None,
+    token: Token | str = "",
 ) -> UUID:
     """Buy a course and return the id of the paid invoice.
 
@@ -43,6 +44,7 @@ async def purchase(
         amount: before tax, in the currency's major unit; default: the course's price.
         currency: ISO 4217; default: the course's currency.
         payment_method_id: one of the user's.
+        token: what the caller has written before; grows with what is written here.
 
     Raises:
         InvalidId, InvalidAmount, UnknownCurrency: wrong input.
@@ -54,7 +56,7 @@ async def purchase(
     """
     region = region_of(parse_id(user_id))
     parse_id(course_id)
-    async with platform.session(region) as session, session.begin():
+    async with platform.session(region, token=token) as session, session.begin():
         transaction = await session.run_sync(
             lambda sync: create_transaction(
                 sync,
@@ -66,15 +68,27 @@ async def purchase(
                 payment_method_id=payment_method_id,
             )
         )
-    return await settle(platform, transaction.id, gateway)
+    return await settle(platform, transaction.id, gateway, token=token)
 
 
-async def settle(platform: Platform, transaction_id: UUID, gateway: PaymentGateway) -> UUID:
+async def settle(
+    platform: Platform,
+    transaction_id: UUID,
+    gateway: PaymentGateway,
+    *,
+    token: Token | str = "",
+) -> UUID:
     """Charge a pending payment and complete it; safe to repeat after a crash.
 
     The gateway charges once for a transaction's id, so a purchase that was cut
     off anywhere is ended by calling this again. No transaction of the database
     is open while the gateway works.
+
+    Args:
+        platform: the databases.
+        transaction_id: the pending payment.
+        gateway: takes the money.
+        token: what the caller has written before; grows with what is written here.
 
     Returns:
         The id of the invoice, also where the payment was completed before.
@@ -100,13 +114,13 @@ async def settle(platform: Platform, transaction_id: UUID, gateway: PaymentGatew
             )
         )
     except GatewayDeclined as declined:
-        async with platform.session(region) as session, session.begin():
+        async with platform.session(region, token=token) as session, session.begin():
             await session.run_sync(fail_transaction, transaction_id)
         raise PaymentDeclined(
             transaction_id=transaction_id, gateway=gateway.name, reason=declined
         ) from declined
     try:
-        async with platform.session(region) as session, session.begin():
+        async with platform.session(region, token=token) as session, session.begin():
             return await session.run_sync(
                 complete_transaction, transaction_id, gateway_transaction_id
             )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from elearning.importing.oulad_files import CLICKS
+from elearning.importing.oulad_files import CLICKS, REGISTRATIONS
 from elearning.importing.oulad_known import know_courses, know_enrollments, know_sites
-from elearning.importing.oulad_registrations import load_registrations
 from elearning.importing.oulad_staging import Staging
 
 __all__ = ["SECONDS_PER_CLICK", "set_clicks"]
@@ -25,7 +24,7 @@ def set_clicks(stage: Staging) -> int:
     """
     know_courses(stage)
     know_sites(stage)
-    load_registrations(stage)
+    stage.load(REGISTRATIONS)
     know_enrollments(stage)
     stage.load(CLICKS)
     stage.run(

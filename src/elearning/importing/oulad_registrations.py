@@ -9,13 +9,7 @@ from elearning.importing.oulad_staging import Staging
 from elearning.importing.oulad_students import load_students
 from elearning.regions import Region
 
-__all__ = ["add_enrollments", "load_registrations"]
-
-
-def load_registrations(stage: Staging) -> None:
-    """Stage studentRegistration.csv."""
-    stage.load(REGISTRATIONS)
-    refuse_repeated(stage, REGISTRATIONS, "code_module", "code_presentation", "id_student")
+__all__ = ["add_enrollments"]
 
 
 def add_enrollments(stage: Staging) -> tuple[int, int]:
@@ -27,7 +21,7 @@ def add_enrollments(stage: Staging) -> tuple[int, int]:
     know_courses(stage)
     load_terms(stage)
     load_students(stage)
-    load_registrations(stage)
+    stage.load(REGISTRATIONS)
     stage.refuse(
         REGISTRATIONS,
         """
@@ -38,6 +32,7 @@ def add_enrollments(stage: Staging) -> tuple[int, int]:
         WHERE s.line IS NULL ORDER BY r.line LIMIT 1
         """,
     )
+    refuse_repeated(stage, REGISTRATIONS, "code_module", "code_presentation", "id_student")
     enrollments = stage.run(
         """
         INSERT INTO enrollments (id, user_id, course_id, status, enrollment_date, completion_date)

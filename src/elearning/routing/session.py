@@ -65,8 +65,8 @@ class RoutingSession(Session):
         engines: the nodes to choose from.
         region: where statements go that name no region by themselves.
         consistency: what reads must see.
-        token: what was written before, by whoever the session serves; a text or
-            a `Token`. The session's own ``token`` grows with each commit.
+        token: what was written before, by whoever the session serves; a text, or
+            a `Token`, which is then shared: it grows with each commit.
         max_wait: seconds to wait for a replica before the primary is read.
         **options: those of `sqlalchemy.orm.Session`.
     """
@@ -86,7 +86,7 @@ class RoutingSession(Session):
         self.engines = engines
         self.region = None if region is None else Region.parse(region)
         self.consistency = Consistency(consistency)
-        self.token = Token.parse(token) if isinstance(token, str) else Token(token)
+        self.token = Token.parse(token) if isinstance(token, str) else token
         self.max_wait = max_wait
         self._written: str | None = None
         self._primaries: dict[str, Connection | None] = {}

@@ -105,24 +105,26 @@ class Account:
         )
         return int(started.stdout)
 
-    def command(self, *command: str | Path, stdin: str = "") -> str:
+    def command(self, *command: str | Path, stdin: str = "", seconds: float = 120) -> str:
         """Run a command that should not fail; return what it printed.
 
         Raises:
             ClusterError: it failed; with the last lines that it printed.
         """
-        done = self.run(*command, stdin=stdin)
+        done = self.run(*command, stdin=stdin, seconds=seconds)
         if done.returncode != 0:
             lines = (done.stderr or done.stdout).strip().splitlines()[-10:]
             message = "\n".join([f"{Path(command[0]).name} failed as {self.name}:", *lines])
             raise ClusterError(message)
         return done.stdout
 
-    def write(self, path: Path, text: str) -> None:
-        """Write a file that only this user can read, whole or not at all."""
+    def write(self, path: Path, text: str) -> bool:
+        """Write a file that only this user can read, whole or not at all; tell of a change."""
         # Each command is a fork of this process, and a start has many files that stay the same.
-        if not _holds(path, text):
-            self.command("sh", "-c", WRITE, "sh", path, stdin=text)
+        if _holds(path, text):
+            return False
+        self.command("sh", "-c", WRITE, "sh", path, stdin=text)
+        return True
 
     def make_folders(self, *paths: Path) -> None:
         """Make folders, which may be there already, for this user alone."""

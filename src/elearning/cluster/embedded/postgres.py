@@ -27,6 +27,8 @@ FIRST_WITH_BUILTIN_LOCALE = 17
 STATUS_LINE = 7
 MEMORY_IN_USE = "pre-existing shared memory block"
 ORPHAN_SECONDS = 10
+# A replica that was lost is made anew from a primary that holds much by now.
+COPY_SECONDS = 3600
 
 
 class PostgresServer(Server):
@@ -59,15 +61,16 @@ class PostgresServer(Server):
             *("--dbname", conninfo(following, self.node.name)),
             *("--create-slot", "--slot", self.node.slot),
             *("--wal-method", "stream", "--checkpoint", "fast", "--no-sync"),
+            seconds=COPY_SECONDS,
         )
         # Not by --write-recovery-conf: the port in its file would outlive a change of ports.
         self.account.write(draft / "standby.signal", "")
         self.account.command("mv", draft, self.data)
 
-    def configure(self, settings: str) -> None:
-        """Write the configuration; a running server sees it after `reload`."""
-        self.account.write(self.data / "postgresql.conf", settings)
-        self.account.write(self.data / "pg_hba.conf", access_rules())
+    def configure(self, settings: str) -> bool:
+        """Write the configuration, which a running server sees after `reload`; tell of a change."""
+        has_settings = self.account.write(self.data / "postgresql.conf", settings)
+        return self.account.write(self.data / "pg_hba.conf", access_rules()) or has_settings
 
     def reload(self) -> None:
         """Make a running server read its configuration again."""
@@ -106,12 +109,15 @@ class PostgresServer(Server):
             self.fail(f"was not ready after {START_SECONDS} s", pid)
 
     def wait_streaming(self, port: int, password: str) -> None:
-        """Wait until this replica receives from its primary.
+        """Wait until this replica receives from its primary, or has been promoted.
 
         Raises:
             ServerStartError: it does not.
         """
-        receives = "SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'"
+        receives = (
+            "SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming' "
+            "UNION ALL SELECT WHERE NOT pg_is_in_recovery()"
+        )
 
         def is_streaming() -> bool:
             with (

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,14 +49,11 @@ class Starter:
             BinaryNotFound: there is no server to start.
             ServerStartError: one did not become ready; the others are left running.
         """
-        for last in (*[False] * (TRIES - 1), True):
-            try:
+        for _ in range(TRIES - 1):
+            with contextlib.suppress(PortTaken):
                 self._start(wanted)
-            except PortTaken:
-                if last:
-                    raise
-            else:
                 return
+        self._start(wanted)
 
     def server(self, node: NodeSpec) -> Server:
         """Return the server of a node."""
@@ -70,13 +68,17 @@ class Starter:
         self._choose_ports(missing)
         self.account.make_folders(*map(self.state.folder_of, missing))
         is_new = not all(self._has_data(node) for node in missing)
+        binaries = self._find_postgresql() if _any_postgresql(missing) else None
         with ThreadPoolExecutor(len(self.state.topology.shards) + 1) as pool:
-            mongodb = (
-                pool.submit(self._start_mongodb)
-                if self.state.topology.mongodb.name in wanted
-                else None
-            )
-            self._start_postgresql(pool, wanted, missing)
+            found = mongodb = None
+            if self.state.topology.mongodb.name in wanted:
+                found = pool.submit(self._find_mongodb)
+                mongodb = pool.submit(self._start_mongodb, found)
+            template = self._make_template(binaries, missing)
+            if found:
+                # Without a binary for MongoDB, PostgreSQL is not started either.
+                found.result()
+            self._start_shards(pool, wanted, binaries, template)
             if mongodb:
                 mongodb.result()
         if is_new and self.durable:
@@ -95,27 +97,46 @@ class Starter:
                     self.report(f"{node.name}: port {old} is taken, now {ports[node.name]}")
         self.state.save(self.folder)
 
-    def _start_mongodb(self) -> None:
+    def _find_postgresql(self) -> Binaries:
+        found = find_postgresql(self.postgres_bin)
+        self.state.versions["postgresql"] = found.version
+        return reachable(found, "postgres", self.account, self.report)
+
+    def _find_mongodb(self) -> Binaries | None:
+        if self._mongodb().pid() is not None:
+            return None
+        found = find_mongodb()
+        self.state.versions["mongodb"] = found.version
+        return reachable(found, "mongod", self.account, self.report)
+
+    def _start_mongodb(self, found: Future[Binaries | None]) -> None:
         server = self._mongodb()
         port = self.state.ports[server.node.name]
-        if server.pid() is None:
-            binaries = reachable(find_mongodb(), "mongod", self.account, self.report)
-            self.state.versions["mongodb"] = binaries.version
+        if binaries := found.result():
             server.launch(binaries, port)
             self._note_start(server)
         server.set_up(port, durable=self.durable)
 
-    def _start_postgresql(
-        self, pool: ThreadPoolExecutor, wanted: Collection[str], missing: Collection[NodeSpec]
+    def _make_template(
+        self, binaries: Binaries | None, missing: Collection[NodeSpec]
+    ) -> Path | None:
+        """Run initdb, if a primary has no data yet."""
+        is_new = (
+            node.kind == "postgresql" and node.role == "primary" and not self._has_data(node)
+            for node in missing
+        )
+        if binaries is None or not any(is_new):
+            return None
+        password = self.credentials.of(SUPERUSER)
+        return make_template(binaries, self.state.data, self.account, password)
+
+    def _start_shards(
+        self,
+        pool: ThreadPoolExecutor,
+        wanted: Collection[str],
+        binaries: Binaries | None,
+        template: Path | None,
     ) -> None:
-        binaries = template = None
-        if any(node.kind == "postgresql" for node in missing):
-            found = find_postgresql(self.postgres_bin)
-            binaries = reachable(found, "postgres", self.account, self.report)
-            self.state.versions["postgresql"] = binaries.version
-            if any(node.role == "primary" and not self._has_data(node) for node in missing):
-                password = self.credentials.of(SUPERUSER)
-                template = make_template(binaries, self.state.data, self.account, password)
         shards = [
             pool.submit(self._start_shard, shard, wanted, binaries, template)
             for shard in self.state.topology.shards
@@ -180,8 +201,9 @@ class Starter:
     def _lead_to(self, replica: PostgresServer, primary: PostgresServer) -> None:
         """Tell a running replica where its primary is now, if that has changed."""
         if replica.pid() is not None:
-            self._configure(replica, replica.major(), self._following(replica, primary))
-            replica.reload()
+            following = self._following(replica, primary)
+            if self._configure(replica, replica.major(), following):
+                replica.reload()
 
     def _following(self, replica: PostgresServer, primary: PostgresServer) -> Following:
         return Following(
@@ -192,7 +214,7 @@ class Starter:
 
     def _configure(
         self, server: PostgresServer, major: int, following: Following | None = None
-    ) -> None:
+    ) -> bool:
         settings = ServerSettings(
             node=server.node,
             topology=self.state.topology,
@@ -201,7 +223,7 @@ class Starter:
             durable=self.durable,
             following=following,
         )
-        server.configure(settings.text())
+        return server.configure(settings.text())
 
     def _note_start(self, server: Server) -> None:
         self.started.append(server.node.name)
@@ -217,3 +239,7 @@ class Starter:
         node = self.state.topology.mongodb
         folder = self.state.folder_of(node)
         return MongoServer(node, folder, self.account, self.credentials)
+
+
+def _any_postgresql(nodes: Collection[NodeSpec]) -> bool:
+    return any(node.kind == "postgresql" for node in nodes)

@@ -1,0 +1,25 @@
+"""All benchmarks, side by side in one run on the same servers: ``make bench``.
+
+Figures of one run compare with each other and with nothing else: machines are
+noisy, so a table tells ratios.
+"""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from benchmarks import reads, writes
+from elearning.routing import Engines
+from elearning.testing.databases import migrated_cluster
+
+
+def main() -> None:
+    """Run all benchmarks and print a table for each."""
+    console = Console(highlight=False)
+    console.print("starting three primaries, three replicas and MongoDB …")
+    with migrated_cluster() as (_, settings), Engines(settings) as engines:
+        for benchmark in (reads.point_reads, writes.progress, writes.enrollments):
+            console.print(benchmark(engines))
+
+
+main()

@@ -1,0 +1,108 @@
+"""Writes docs/reference.md from the code: ``make docs``.
+
+With ``--check`` it writes nothing and fails where the file is not up to date.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from pathlib import Path
+
+from sqlalchemy import Table
+
+from elearning import config, errors
+from elearning.models import Base
+
+TARGET = Path(__file__).with_name("reference.md")
+MODULES = (
+    "elearning.regions",
+    "elearning.ids",
+    "elearning.money",
+    "elearning.text",
+    "elearning.config",
+    "elearning.models",
+    "elearning.documents",
+    "elearning.routing",
+    "elearning.crud",
+    "elearning.flows",
+    "elearning.cluster.embedded",
+    "elearning.cluster.migrate",
+    "elearning.cluster.health",
+    "elearning.importing.catalog",
+    "elearning.importing.oulad",
+    "elearning.testing.plugin",
+    "elearning.testing.factories",
+)
+
+
+def first_line(thing: object) -> str:
+    """Return the first line of a docstring, for a cell of a table."""
+    own = inspect.isclass(thing) or callable(thing)
+    text = inspect.getdoc(thing) if own else None
+    return text.splitlines()[0].replace("|", "\\|") if text else ""
+
+
+def module_section(name: str) -> list[str]:
+    """List the public names of a module."""
+    module = importlib.import_module(name)
+    lines = [f"## {name}", "", first_module_line(module.__doc__), "", "| name | |", "|---|---|"]
+    lines += [f"| `{each}` | {first_line(getattr(module, each))} |" for each in module.__all__]
+    return [*lines, ""]
+
+
+def first_module_line(text: str | None) -> str:
+    """Return the first line of a module's docstring."""
+    return text.splitlines()[0] if text else ""
+
+
+def table_section(table: Table) -> list[str]:
+    """Describe a table."""
+    lines = [
+        f"### {table.name}",
+        "",
+        f"{table.comment}.",
+        "",
+        "| column | type | |",
+        "|---|---|---|",
+    ]
+    for column in table.columns:
+        if column.system:
+            continue
+        notes = [f"→ {key.target_fullname}" for key in column.foreign_keys]
+        notes += [] if column.nullable else ["not null"]
+        notes += [column.comment] if column.comment else []
+        lines.append(f"| {column.name} | {column.type} | {'; '.join(notes)} |")
+    return [*lines, ""]
+
+
+def reference() -> str:
+    """Return the whole page."""
+    lines = ["# Reference", "", "Written by `make docs` from the code.", ""]
+    lines += ["## Settings", "", "```", inspect.cleandoc(config.__doc__ or ""), "```", ""]
+    lines += ["## Errors", "", "```", inspect.cleandoc(errors.__doc__ or ""), "```", ""]
+    for name in MODULES:
+        lines += module_section(name)
+    lines += ["## Tables", ""]
+    for table in Base.metadata.sorted_tables:
+        lines += table_section(table)
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Write the page, or check it."""
+    text = reference()
+    if "--check" in sys.argv:
+        current = TARGET.read_text("utf-8") if TARGET.exists() else ""
+        if current != text:
+            print(f"{TARGET.name} is not up to date: run 'make docs'")
+            return 1
+        return 0
+    TARGET.write_text(text, "utf-8")
+    print(f"wrote {TARGET}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
