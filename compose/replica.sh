@@ -18,6 +18,7 @@ slot=${SHARD}_replica
 primary="host=${PRIMARY_HOST:-$SHARD-primary} port=${PRIMARY_PORT:-5432} dbname=elearning_$SHARD"
 primary="$primary user=elearning_replicator passfile=$passfile application_name=$slot"
 
+rmdir "$PGDATA" 2>/dev/null || : # an image may bring it, empty
 if [ ! -e "$PGDATA" ]; then
     # The slot before the copy, so that the primary keeps what is written meanwhile. One that
     # has lost that already can be followed no more.

@@ -180,7 +180,7 @@ def test_the_embedded_cluster_may_be_elsewhere(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / ".env").mkdir()
+    (tmp_path / ".env").write_bytes(b"ELEARNING_SHARDS=\xff")
     with pytest.raises(SettingsError, match=r"\.env"):
         Settings.load(tmp_path, {})
 

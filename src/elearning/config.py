@@ -152,7 +152,7 @@ def _dotenv(path: Path) -> dict[str, str]:
     # Without interpolation: a "$" in a password is a "$".
     try:
         found = dotenv_values(path, interpolate=False)
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(variable=str(path), problem=f"cannot be read: {error}") from None
     return {name: value for name, value in found.items() if value is not None}
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event, text
+from sqlalchemy.exc import OperationalError
 
-from elearning.errors import InvalidText
+from elearning.errors import InvalidText, NodeUnavailable
 from elearning.ids import region_of
+from elearning.importing import oulad_staging
 from elearning.importing.oulad import import_oulad
 from elearning.models import CourseLesson, Enrollment, LessonProgress, User, UserProfile
 from elearning.regions import Region
@@ -214,3 +216,23 @@ def test_transaction_is_one_per_file(shard_engine: Engine, dataset: Dataset) -> 
     finally:
         event.remove(shard_engine, "commit", count)
     assert commits == len(FILES)
+
+
+def test_lost_connection_is_told_as_the_engine_tells_it(
+    shard_engine: Engine, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oulad_staging, "REPORT_EVERY", 1)
+
+    def end_the_copy(_: str) -> None:
+        with shard_engine.connect() as other:
+            other.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                    "WHERE usename = current_user AND query LIKE 'COPY \"oulad_%'"
+                )
+            )
+
+    with pytest.raises((OperationalError, NodeUnavailable)):
+        import_oulad(shard_engine, dataset.folder, report=end_the_copy)
+    assert totals(shard_engine) == NOTHING
+    assert import_oulad(shard_engine, dataset.folder).to_dict() == TOTALS

@@ -20,7 +20,8 @@ def set_clicks(stage: Staging) -> int:
     """Set ``time_spent`` to the sum of the clicks; return how many clicks that added.
 
     Set and not added, so that a second run changes nothing. Progress on sites
-    that the file does not mention stays as it is.
+    that the file does not mention stays as it is; a lesson that was archived before
+    its student was enrolled has none.
     """
     know_courses(stage)
     know_sites(stage)

@@ -59,20 +59,13 @@ class Staging:
         table = table_of(file)
         columns = "".join(f", {column.name} {column.sql_type}" for column in file.kept)
         self.run(f"CREATE TEMP TABLE {table} (line bigint{columns}) ON COMMIT DROP")
-        driver = self._driver()
-        try:
-            with (
-                closing(self._values(path, file)) as rows,
-                driver.cursor() as cursor,
-                cursor.copy(SQL("COPY {} FROM STDIN").format(Identifier(table))) as copy,
-            ):
-                for row in rows:
-                    copy.write_row(row)
-        except psycopg.OperationalError:
-            if driver.broken:
-                # The engine has not seen this error; it names the node that is gone.
-                self.run("SELECT 1")
-            raise
+        with (
+            closing(self._values(path, file)) as rows,
+            self._driver().cursor() as cursor,
+            cursor.copy(SQL("COPY {} FROM STDIN").format(Identifier(table))) as copy,
+        ):
+            for row in rows:
+                copy.write_row(row)
         # Autovacuum never sees a temporary table.
         self.run(f"ANALYZE {table}")
 
