@@ -11,7 +11,7 @@ from elearning.cluster.embedded.account import Account
 from elearning.cluster.embedded.topology import NodeSpec
 from elearning.errors import ServerStartError
 
-__all__ = ["PortTaken", "Server"]
+__all__ = ["NotRunning", "PortTaken", "Server"]
 
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -21,6 +21,10 @@ TAKEN = "Address already in use"
 
 class PortTaken(ServerStartError):
     """Another process took the port just before the server could."""
+
+
+class NotRunning(ServerStartError):
+    """A server is not there, though it was a moment ago or should be."""
 
 
 class Server:
@@ -109,12 +113,12 @@ class Server:
         """Return the pid, where the server has to run.
 
         Raises:
-            ServerStartError: it does not.
+            NotRunning: it does not.
         """
         pid = self.pid()
         if pid is None:
             message = f"{self.node.name} is not running"
-            raise ServerStartError(message)
+            raise NotRunning(message)
         return pid
 
     def fail(self, what: str, pid: int | None) -> NoReturn:

@@ -18,7 +18,7 @@ from elearning.cluster.embedded.mongo import MongoServer
 from elearning.cluster.embedded.ports import LOOPBACK, free_port, is_free
 from elearning.cluster.embedded.postgres import PostgresServer, make_template
 from elearning.cluster.embedded.relocate import reachable
-from elearning.cluster.embedded.server import PortTaken, Server
+from elearning.cluster.embedded.server import NotRunning, PortTaken, Server
 from elearning.cluster.embedded.settings import Following, ServerSettings, database_for
 from elearning.cluster.embedded.state import State
 from elearning.cluster.embedded.topology import NodeSpec
@@ -50,7 +50,8 @@ class Starter:
             ServerStartError: one did not become ready; the others are left running.
         """
         for _ in range(TRIES - 1):
-            with contextlib.suppress(PortTaken):
+            # Another process was quicker, or a server died while it was looked at.
+            with contextlib.suppress(PortTaken, NotRunning):
                 self._start(wanted)
                 return
         self._start(wanted)
