@@ -19,7 +19,6 @@ ElearningError
 ├── MalformedFile
 │   └── MalformedRow
 ├── MigrationError
-│   └── NotMigrated
 └── ClusterError
     └── BinaryNotFound, ServerStartError
 
@@ -59,7 +58,6 @@ __all__ = [
     "MisroutedRow",
     "NodeUnavailable",
     "NotFound",
-    "NotMigrated",
     "PaymentDeclined",
     "PaymentMethodNotFound",
     "RegionRequired",
@@ -310,15 +308,6 @@ class MigrationError(ElearningError):
     """A shard could not be migrated."""
 
     template = "shard {shard}: {problem}"
-
-
-class NotMigrated(MigrationError):
-    """The shard's schema is not the one that this code was written for."""
-
-    template = (
-        "shard {shard} is at revision {found}, this code expects {expected}: "
-        "run 'elearning migrate'"
-    )
 
 
 class ClusterError(ElearningError):

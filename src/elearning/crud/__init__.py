@@ -1,7 +1,8 @@
 """Operations on one shard in one transaction, with a session in hand.
 
 They are synchronous; ``await session.run_sync(operation, ...)`` runs one in an
-`AsyncSession`. None of them commits.
+`AsyncSession`. None of them commits. The errors that they name come from the
+engines of `elearning.routing.Engines`, which translate those of the database.
 """
 
 from elearning.crud.courses import Seats, get_course, seats_of

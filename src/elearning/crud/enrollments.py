@@ -7,7 +7,6 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from elearning.crud.translation import translated_errors
 from elearning.errors import EnrollmentNotFound
 from elearning.models import Enrollment
 
@@ -23,10 +22,7 @@ def enroll_user(session: Session, user_id: UUID, course_id: UUID) -> UUID:
         CourseFull: all seats are taken.
         AlreadyEnrolled: the user has the course.
     """
-    with translated_errors():
-        enrollment_id: UUID = session.execute(
-            select(func.enroll_user(user_id, course_id))
-        ).scalar_one()
+    enrollment_id: UUID = session.execute(select(func.enroll_user(user_id, course_id))).scalar_one()
     return enrollment_id
 
 

@@ -8,7 +8,6 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from elearning.crud.translation import translated_errors
 from elearning.errors import (
     CourseNotFound,
     CourseNotOpen,
@@ -118,10 +117,9 @@ def complete_transaction(
         TransactionNotPending: it is completed, failed or refunded already.
     """
     reference = checked_text("gateway_transaction_id", gateway_transaction_id, most=200)
-    with translated_errors():
-        invoice_id: UUID = session.execute(
-            select(func.complete_transaction(transaction_id, reference))
-        ).scalar_one()
+    invoice_id: UUID = session.execute(
+        select(func.complete_transaction(transaction_id, reference))
+    ).scalar_one()
     return invoice_id
 
 

@@ -11,7 +11,6 @@ from sqlalchemy import bindparam, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session, joinedload
 
-from elearning.crud.translation import translated_errors
 from elearning.documents import Preferences
 from elearning.errors import InvalidText, UserNotFound
 from elearning.models import User, UserType
@@ -101,12 +100,11 @@ def create_user_with_profile(session: Session, user: NewUser) -> UUID:
     statement = text(f"SELECT create_user_with_profile({arguments})").bindparams(
         bindparam("preferences", type_=JSONB)
     )
-    with translated_errors():
-        user_id: UUID = session.scalar(
-            statement,
-            {name: getattr(user, name) for name in NewUser.__slots__}
-            | {"preferences": user.preferences.model_dump(mode="json")},
-        )
+    user_id: UUID = session.scalar(
+        statement,
+        {name: getattr(user, name) for name in NewUser.__slots__}
+        | {"preferences": user.preferences.model_dump(mode="json")},
+    )
     return user_id
 
 

@@ -9,12 +9,12 @@ from types import TracebackType
 from typing import Self
 
 from sqlalchemy import URL, Engine, create_engine, event
-from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from elearning.config import Settings
-from elearning.errors import NodeUnavailable, SettingsError
+from elearning.errors import SettingsError
 from elearning.regions import Region
+from elearning.routing.failures import failure_handler
 from elearning.routing.token import Position
 
 __all__ = ["Engines", "Node", "Role"]
@@ -186,21 +186,8 @@ class Engines:
         node = Node(
             name, shard, role, engine, engine.execution_options(isolation_level="AUTOCOMMIT")
         )
-        event.listen(engine, "handle_error", _unavailable(node))
+        event.listen(engine, "handle_error", failure_handler(name, node.address))
         return node
-
-
-def _unavailable(node: Node):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    def name_the_node(context: ExceptionContext) -> None:
-        # The pre-ping must see the driver's own error: it replaces the connection.
-        if context.is_pre_ping or not (context.connection is None or context.is_disconnect):
-            return
-        problem = str(context.original_exception).strip().splitlines()
-        raise NodeUnavailable(
-            node=node.name, address=node.address, problem=problem[0] if problem else "no answer"
-        ) from context.original_exception
-
-    return name_the_node
 
 
 def _address(url: URL) -> str:

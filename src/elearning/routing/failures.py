@@ -1,0 +1,50 @@
+"""From an error of the driver to one of `elearning.errors`.
+
+Every engine of `Engines` passes its errors through here: what a routine or a
+trigger refuses, and a node that does not answer, comes out as an error of ours.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from psycopg import Error
+from sqlalchemy.engine.interfaces import ExceptionContext
+
+from elearning.errors import ElearningError, NodeUnavailable
+
+__all__ = ["failure_handler"]
+
+
+def failure_handler(name: str, address: str) -> Callable[[ExceptionContext], None]:
+    """Return a listener for the event ``handle_error`` of a node's engine.
+
+    Args:
+        name: the node's name.
+        address: its host and port, without user and password.
+    """
+
+    def handle(context: ExceptionContext) -> None:
+        # The pre-ping must see the driver's own error: it replaces the connection.
+        if context.is_pre_ping:
+            return
+        error = context.original_exception
+        if context.connection is None or context.is_disconnect:
+            lines = str(error).strip().splitlines()
+            problem = lines[0] if lines else "no answer"
+            raise NodeUnavailable(node=name, address=address, problem=problem) from error
+        if isinstance(error, Error) and (ours := _BY_SQLSTATE.get(error.sqlstate or "")):
+            raise ours(**json.loads(error.diag.message_detail or "{}")) from error
+
+    return handle
+
+
+def _with_sqlstate(cls: type[ElearningError]) -> dict[str, type[ElearningError]]:
+    found = {} if cls.sqlstate is None else {cls.sqlstate: cls}
+    for subclass in cls.__subclasses__():
+        found |= _with_sqlstate(subclass)
+    return found
+
+
+_BY_SQLSTATE = _with_sqlstate(ElearningError)
