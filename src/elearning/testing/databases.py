@@ -10,7 +10,7 @@ from pathlib import Path
 from pymongo import MongoClient
 from sqlalchemy import create_engine, text
 
-from elearning.cluster.embedded import EmbeddedCluster, ephemeral_cluster
+from elearning.cluster.embedded import EmbeddedCluster, Topology, ephemeral_cluster
 from elearning.cluster.migrate import migrate
 from elearning.config import Settings, Shard
 from elearning.errors import MigrationError
@@ -25,14 +25,14 @@ _KEPT = {"hosted_regions"}
 
 @contextmanager
 def migrated_cluster(
-    *, postgres_bin: Path | None = None
+    *, postgres_bin: Path | None = None, topology: Topology | None = None
 ) -> Iterator[tuple[EmbeddedCluster, Settings]]:
     """Run a temporary cluster whose shards are at the newest revision.
 
     Raises:
         MigrationError: a shard could not be migrated.
     """
-    with ephemeral_cluster(postgres_bin=postgres_bin) as cluster:
+    with ephemeral_cluster(postgres_bin=postgres_bin, topology=topology) as cluster:
         settings = Settings.from_mapping(cluster.environment())
         for result in migrate(settings):
             if result.error is not None:
