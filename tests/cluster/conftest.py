@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from elearning.cluster.embedded import EmbeddedCluster, ephemeral, ephemeral_cluster, places
+from elearning.cluster.embedded import (
+    EmbeddedCluster,
+    UpReport,
+    ephemeral,
+    ephemeral_cluster,
+    places,
+)
 from tests.cluster.embedded_support import CommandLines
 
 
@@ -18,12 +24,19 @@ def command_lines() -> CommandLines:
 
 
 @pytest.fixture(scope="session")
-def embedded(command_lines: CommandLines) -> Iterator[EmbeddedCluster]:
+def cold_start() -> list[UpReport]:
+    """What the first `up` of `embedded` reported, in a list of one."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def embedded(command_lines: CommandLines, cold_start: list[UpReport]) -> Iterator[EmbeddedCluster]:
     """One whole cluster for all tests of it; each leaves it running and complete."""
-    lines: list[str] = []
     command_lines.__enter__()
-    with ephemeral_cluster(report=lines.append) as cluster:
+    with ephemeral_cluster() as cluster:
         command_lines.__exit__()
+        assert cluster.last_up
+        cold_start.append(cluster.last_up)
         yield cluster
 
 

@@ -19,6 +19,15 @@ from elearning.cluster.embedded import EmbeddedCluster, processes
 
 SOURCE = Path(__file__).parents[2] / "src"
 WAIT_SECONDS = 20
+ALL = {
+    "na-primary",
+    "na-replica-1",
+    "eu-primary",
+    "eu-replica-1",
+    "asia-primary",
+    "asia-replica-1",
+    "mongodb",
+}
 
 
 def connect(

@@ -14,7 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from elearning.cluster.embedded import EmbeddedCluster, account, binaries, places, processes
+from elearning.cluster.embedded import (
+    EmbeddedCluster,
+    Topology,
+    account,
+    binaries,
+    places,
+    processes,
+)
 from elearning.cluster.embedded.account import Account
 from elearning.cluster.embedded.relocate import reachable
 from elearning.errors import ClusterError
@@ -70,6 +77,24 @@ def test_data_is_kept_elsewhere_when_its_user_cannot_reach_the_folder(
 
     closed.chmod(0o711)
     assert places.data_folder(closed, user) == closed / "data"
+
+
+@root_only
+def test_remove_leaves_nothing_of_data_that_is_kept_elsewhere(base: Path, closed: Path) -> None:
+    folder = closed / "cluster"
+    lines: list[str] = []
+    topology = Topology(shards={"eu": ()}, replicas=0)
+    cluster = EmbeddedCluster(folder, topology=topology, durable=False, report=lines.append)
+    data = cluster.up().data
+    assert base in data.parents
+    assert any(f"cannot reach {folder}: data in {data}" in line for line in lines)
+    running = pids(cluster)
+
+    cluster.remove()
+
+    assert all_gone([*running.values()], folder)
+    assert not data.parent.exists()
+    cluster.remove()
 
 
 @root_only

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -10,13 +11,13 @@ from pathlib import Path
 
 from elearning.cluster.embedded import environment
 from elearning.cluster.embedded.account import Account
-from elearning.cluster.embedded.credentials import Credentials
-from elearning.cluster.embedded.files import folder_lock, own_folder, write_private
+from elearning.cluster.embedded.credentials import SECRETS_FILE, Credentials
+from elearning.cluster.embedded.files import LOCK_FILE, folder_lock, own_folder, write_private
 from elearning.cluster.embedded.node import EmbeddedNode
 from elearning.cluster.embedded.places import data_folder
 from elearning.cluster.embedded.report import NodeStatus, UpReport
 from elearning.cluster.embedded.starter import Starter
-from elearning.cluster.embedded.state import State
+from elearning.cluster.embedded.state import STATE_FILE, State
 from elearning.cluster.embedded.topology import NodeSpec, Topology, database_of
 from elearning.errors import ClusterError
 
@@ -95,6 +96,22 @@ class EmbeddedCluster:
                 stopped = list(pool.map(lambda node: starter.server(node).stop(), nodes))
             self.env_file.unlink(missing_ok=True)
         return [node.name for node, was_up in zip(nodes, stopped, strict=True) if was_up]
+
+    def remove(self) -> None:
+        """Stop every server and delete its data for good, wherever that is kept."""
+        self.down()
+        state = State.load(self.folder)
+        if state is None:
+            return
+        with folder_lock(self.folder):
+            if state.data.exists():
+                shutil.rmtree(state.data)
+            if state.data.parent != self.folder and state.data.parent.exists():
+                state.data.parent.rmdir()
+            for name in (SECRETS_FILE, STATE_FILE, LOCK_FILE):
+                (self.folder / name).unlink(missing_ok=True)
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
 
     def status(self) -> list[NodeStatus]:
         """Return every server and whether it runs; nothing before the first `up`."""

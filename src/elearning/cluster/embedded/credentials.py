@@ -11,7 +11,7 @@ from pathlib import Path
 from elearning.cluster.embedded.files import write_private
 from elearning.errors import ClusterError
 
-__all__ = ["APP", "OWNER", "READER", "REPLICATOR", "SUPERUSER", "Credentials"]
+__all__ = ["APP", "OWNER", "READER", "REPLICATOR", "SECRETS_FILE", "SUPERUSER", "Credentials"]
 
 SUPERUSER = "postgres"
 OWNER = "elearning_owner"
@@ -19,7 +19,7 @@ APP = "elearning_app"
 READER = "elearning_reader"
 REPLICATOR = "elearning_replicator"
 
-FILE = "secrets.json"
+SECRETS_FILE = "secrets.json"
 
 
 def _password() -> str:
@@ -67,7 +67,7 @@ class Credentials:
         Raises:
             ClusterError: they are gone, or cannot be read.
         """
-        path = folder / FILE
+        path = folder / SECRETS_FILE
         if path.exists():
             return cls.load(folder)
         if data:
@@ -83,7 +83,7 @@ class Credentials:
     @classmethod
     def load(cls, folder: Path) -> Credentials:
         """Read the credentials of a cluster that was started before."""
-        path = folder / FILE
+        path = folder / SECRETS_FILE
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             return cls(**{item.name: str(values[item.name]) for item in fields(cls)})

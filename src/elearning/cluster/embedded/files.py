@@ -13,6 +13,8 @@ from pathlib import Path
 from elearning.cluster.embedded.processes import wait_until
 from elearning.errors import ClusterError
 
+LOCK_FILE = ".lock"
+
 
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
@@ -47,7 +49,7 @@ def own_folder(path: Path, mode: int) -> Path:
 @contextlib.contextmanager
 def folder_lock(folder: Path, seconds: float = 120) -> Iterator[None]:
     """Hold the lock of a folder; another `up` or `down` in it waits meanwhile."""
-    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    handle = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if not wait_until(lambda: _try_lock(handle), seconds):
             message = f"another process has held the lock of {folder} for {seconds:.0f} s"

@@ -11,9 +11,9 @@ from elearning.cluster.embedded.files import write_private
 from elearning.cluster.embedded.topology import NodeSpec, Topology
 from elearning.errors import ClusterError
 
-__all__ = ["State"]
+__all__ = ["STATE_FILE", "State"]
 
-FILE = "cluster.json"
+STATE_FILE = "cluster.json"
 FORMAT = 1
 
 
@@ -42,7 +42,7 @@ class State:
             "ports": self.ports,
             "versions": self.versions,
         }
-        write_private(folder / FILE, json.dumps(values, indent=1))
+        write_private(folder / STATE_FILE, json.dumps(values, indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> State | None:
@@ -51,7 +51,7 @@ class State:
         Raises:
             ClusterError: the file cannot be read.
         """
-        path = folder / FILE
+        path = folder / STATE_FILE
         try:
             values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             if values["format"] != FORMAT:
