@@ -116,8 +116,11 @@ def test_up_status_and_down(tmp_path: Path) -> None:
         assert "started eu-replica-1 in" in mended.stdout
     finally:
         stopped = elearning("down", "--dir", str(folder))
-    assert "na-primary" in stopped.stdout
-    assert elearning("status", "--dir", str(folder)).returncode == 1
+        assert "na-primary" in stopped.stdout
+        assert elearning("status", "--dir", str(folder)).returncode == 1
+        deleted = elearning("down", "--dir", str(folder), "--delete")
+    assert deleted.stdout == "nothing was running\nits data is deleted\n"
+    assert "no embedded cluster here" in elearning("status", "--dir", str(folder)).stdout
 
 
 def test_demo_shows_every_step() -> None:
@@ -149,7 +152,7 @@ def test_demo_with_keep_runs_twice_and_leaves_the_servers(tmp_path: Path) -> Non
         assert second.stdout.count("is here already") == 12
         assert elearning("status", "--dir", str(folder)).returncode == 0
     finally:
-        elearning("down", "--dir", str(folder))
+        elearning("down", "--delete", "--dir", str(folder))
 
 
 def test_import_oulad(

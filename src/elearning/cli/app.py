@@ -62,10 +62,18 @@ def up(folder: Folder = None) -> None:
 
 
 @app.command()
-def down(folder: Folder = None) -> None:
+def down(
+    *,
+    folder: Folder = None,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete the data, too.")] = False,
+) -> None:
     """Stop the embedded cluster; its data stays."""
-    stopped = _cluster(folder).down()
+    cluster = _cluster(folder)
+    stopped = cluster.down()
     console.print(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
+    if delete:
+        cluster.remove()
+        console.print("its data is deleted")
 
 
 @app.command()
