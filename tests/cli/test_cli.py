@@ -10,8 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from elearning.cluster.embedded import EmbeddedCluster
+from elearning.ids import new_id
+from tests.snapshots import connect
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -161,9 +164,28 @@ def test_import_oulad(
     done = elearning("import", "oulad", str(oulad_folder), environment=cluster.environment())
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^enrollments: 38\d$", done.stdout, re.MULTILINE)
+    assert "documents delivered to MongoDB: 384" in done.stdout
     missing = elearning("import", "oulad", str(tmp_path), environment=cluster.environment())
     assert missing.returncode == 1
     assert "Traceback" not in missing.stderr
+
+
+def test_deliver(cluster: EmbeddedCluster, empty_databases: None) -> None:
+    payload = json.dumps({"user_id": str(new_id("asia")), "preferences": {}})
+    with connect(make_url(cluster.environment()["ELEARNING_SHARD_ASIA_PRIMARY"])) as connection:
+        connection.execute(
+            "INSERT INTO outbox (topic, payload) VALUES ('user_registered', %s)", [payload]
+        )
+    mongodb = cluster.node("mongodb")
+    mongodb.kill()
+    try:
+        waiting = elearning("deliver", environment=cluster.environment())
+    finally:
+        mongodb.start()
+    assert waiting.returncode == 1
+    assert "the outbox keeps the rest" in waiting.stderr
+    done = elearning("deliver", environment=cluster.environment())
+    assert (done.returncode, done.stdout) == (0, "documents delivered to MongoDB: 1\n")
 
 
 @pytest.mark.parametrize("words", [("fly",), ("import", "moodle"), ("health", "--xml")])

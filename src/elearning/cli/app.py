@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -13,6 +14,7 @@ from elearning.cli.output import console, errors
 
 if TYPE_CHECKING:
     from elearning.cluster.embedded import EmbeddedCluster
+    from elearning.config import Settings
 
 __all__ = ["app"]
 
@@ -125,6 +127,14 @@ def health(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON."
 
 
 @app.command()
+def deliver() -> None:
+    """Bring to MongoDB what the outboxes hold; exit code 1 when a node is down."""
+    from elearning.config import Settings
+
+    _deliver(Settings.load())
+
+
+@app.command()
 def demo(
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the servers running.")] = False,
@@ -158,3 +168,21 @@ def oulad(directory: Path) -> None:
         )
     for name, number in counts.to_dict().items():
         console.print(f"{name}: {number}")
+    _deliver(settings)
+
+
+def _deliver(settings: Settings) -> None:
+    from elearning.errors import NodeUnavailable
+    from elearning.flows import Platform, deliver_all
+
+    async def run() -> int:
+        async with Platform(settings) as platform:
+            return await deliver_all(platform)
+
+    try:
+        console.print(f"documents delivered to MongoDB: {asyncio.run(run())}")
+    except NodeUnavailable as error:
+        errors.print(
+            f"the outbox keeps the rest, 'elearning deliver' goes on: {error}", soft_wrap=True
+        )
+        raise typer.Exit(1) from None

@@ -77,7 +77,7 @@ class HealthReport:
         return plain
 
 
-def check_health(settings: Settings, *, timeout: float = 4.0) -> HealthReport:
+def check_health(settings: Settings, *, timeout: float = 3.0) -> HealthReport:
     """Ask every node, and count what the platform holds.
 
     Args:
@@ -133,7 +133,8 @@ def _check_server(node: NodeHealth, url: URL) -> None:
             row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
             latency = (monotonic() - start) * 1000
     except psycopg.Error as error:
-        node.problem = _first_line(error)
+        # The address is told beside it: "connection to server at … failed: " goes.
+        node.problem = _first_line(error).rsplit(" failed: ", 1)[-1]
         return
     role = "replica" if row and row[0] else "primary"
     node.latency_ms = round(latency, 2)
@@ -194,7 +195,7 @@ def _check_mongodb(node: NodeHealth, counted: dict[str, Totals], settings: Mongo
                 documents=sum(database[name].estimated_document_count() for name in _COLLECTIONS)
             )
     except PyMongoError as error:
-        node.problem = _first_line(error).split(",", 1)[0]
+        node.problem = _first_line(error).split(",", 1)[0].split(" (configured", 1)[0]
         return
     node.problem = None
     node.ok = True
