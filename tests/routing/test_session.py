@@ -9,9 +9,10 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import event, func, insert, pool, select, text, update
-from sqlalchemy.exc import InternalError
+from sqlalchemy.exc import ArgumentError, InternalError
 from sqlalchemy.orm import Session, joinedload, selectinload
 
+from elearning.cluster.embedded import EmbeddedCluster
 from elearning.config import Settings
 from elearning.errors import (
     CrossShardRead,
@@ -423,6 +424,62 @@ async def test_async_sessions_route_alike(platform: Platform, people: dict[Regio
             await session.refresh(user)
             assert user.first_name == "Async"
     await platform.engines.open_async()
+
+
+def test_asking_for_a_bind_decides_nothing(engines: Engines, people: dict[Region, UUID]) -> None:
+    with RoutingSession(engines=engines, region="europe") as session, served(engines) as nodes:
+        assert session.get_bind(User) is engines.primary("eu").engine
+        session.scalars(select(User.id)).all()
+        session.execute(update(User).where(User.id == people[Region.ASIA]).values(last_name="X"))
+        session.rollback()
+    assert nodes == ["eu-replica-1", "asia-primary"]
+
+
+def test_a_statement_that_never_ran_leaves_nothing_behind(
+    engines: Engines, people: dict[Region, UUID]
+) -> None:
+    with RoutingSession(engines=engines, region="europe") as session:
+        with pytest.raises(ArgumentError):
+            session.execute(update(User), execution_options={"synchronize_session": "never"})
+        session.execute(update(User).where(User.id == people[Region.ASIA]).values(last_name="X"))
+        session.commit()
+        assert set(session.token) == {"asia"}
+
+
+@pytest.mark.parametrize("consistency", ["eventual", "session"])
+def test_a_dead_replica_is_left_out(
+    settings: Settings,
+    cluster: EmbeddedCluster,
+    people: dict[Region, UUID],
+    caplog: pytest.LogCaptureFixture,
+    consistency: str,
+) -> None:
+    with Engines(settings) as engines, served(engines) as nodes:
+        token = Token()
+
+        def read() -> None:
+            with RoutingSession(
+                engines=engines, region="europe", consistency=consistency, token=token
+            ) as session:
+                assert session.get(User, people[Region.AFRICA])
+
+        read()
+        with RoutingSession(engines=engines, region="europe", token=token) as session:
+            session.execute(update(User).values(last_name="X"))
+            session.commit()
+        replica = cluster.node("eu-replica-1")
+        replica.kill()
+        try:
+            read()
+            read()
+        finally:
+            replica.start()
+        read()
+        engines.replicas("eu")[0].left_out_until = 0
+        read()
+    primary, found = "eu-primary", "eu-replica-1"
+    assert nodes == [found, primary, primary, primary, primary, found]
+    assert caplog.text.count("left out for 5 s: eu-replica-1 at") == 1
 
 
 def test_enumerations_have_the_words_of_the_design() -> None:

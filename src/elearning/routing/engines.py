@@ -42,6 +42,8 @@ class Node:
     reader: Engine
     replayed: Position | None = None
     """The farthest position that a replica was seen to have replayed."""
+    left_out_until: float = 0.0
+    """On the clock of ``time.monotonic``: a replica that failed rests until then."""
 
     @property
     def address(self) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from time import monotonic
 
 from sqlalchemy import Connection, text
 
+from elearning.errors import NodeUnavailable
 from elearning.routing.engines import Node
 from elearning.routing.token import Position
 
-__all__ = ["current_position", "has_replayed"]
+__all__ = ["current_position", "has_replayed", "is_fit"]
 
 # The flushed position: with synchronous_commit on it includes the commit that
 # came before, and unlike the insert position it is not ahead of what is sent.
@@ -22,6 +24,9 @@ _REPLAYED = text(
     "FROM pg_sleep(:seconds)"
 )
 _FIRST_PAUSE = 0.001
+_REST = 5.0  # seconds that a replica is left out after it did not answer
+
+logger = logging.getLogger("elearning.routing")
 
 
 def current_position(connection: Connection) -> Position:
@@ -36,10 +41,11 @@ def has_replayed(node: Node, position: Position, max_wait: float) -> bool:
     Args:
         node: the replica.
         position: what it must have replayed; one that it was seen to have
-            reached before costs nothing.
+            reached before is not asked for again.
         max_wait: seconds to wait at most.
     """
     if node.replayed is not None and node.replayed >= position:
+        node.reader.connect().close()
         return True
     deadline = monotonic() + max_wait
     pause = 0.0
@@ -54,4 +60,22 @@ def has_replayed(node: Node, position: Position, max_wait: float) -> bool:
             pause = min(max(2 * pause, _FIRST_PAUSE), remaining)
     if node.replayed is None or position > node.replayed:
         node.replayed = position
+    return True
+
+
+def is_fit(node: Node, needed: Position | None, max_wait: float) -> bool:
+    """Tell whether a replica answers, and has replayed what is needed.
+
+    One that does not answer is left out for some seconds, with a warning.
+    """
+    if monotonic() < node.left_out_until:
+        return False
+    try:
+        if needed is not None:
+            return has_replayed(node, needed, max_wait)
+        node.reader.connect().close()
+    except NodeUnavailable as error:
+        logger.warning("left out for %.0f s: %s", _REST, error)
+        node.left_out_until = monotonic() + _REST
+        return False
     return True

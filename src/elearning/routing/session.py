@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -37,7 +37,7 @@ from elearning.models.counters import expire_counting
 from elearning.models.identity import assign_ids, home_of
 from elearning.regions import Region
 from elearning.routing.engines import Engines, Node, Role
-from elearning.routing.replay import current_position, has_replayed
+from elearning.routing.replay import current_position, is_fit
 from elearning.routing.statements import named_ids, only_reads
 from elearning.routing.token import UNKNOWN, Token
 
@@ -105,10 +105,35 @@ class RoutingSession(Session):
         if bind is not None or not self._routes:
             return super().get_bind(mapper, clause=clause, bind=bind, **options)
         if route is None:
-            # A flush, a bulk method or connection(): never a replica.
-            return self._pin(self._written or self._session_shard("this statement"))
+            # A flush or a bulk method: never a replica. Outside a transaction somebody
+            # only asks, and that must not decide anything.
+            shard = self._written or self._session_shard("this statement")
+            if self.in_transaction():
+                return self._pin(shard)
+            return self._nodes.primary(shard).engine
         shard, reads = route
         return self._reader(shard) if reads else self._pin(shard)
+
+    def connection(
+        self,
+        bind_arguments: dict[str, Any] | None = None,
+        execution_options: Mapping[str, Any] | None = None,
+    ) -> Connection:
+        """Return the connection to the primary, on which the transaction stays then."""
+        if self._routes and not (bind_arguments or {}).get("bind"):
+            self._start_afresh()
+            self._pin(self._written or self._session_shard("connection()"))
+        return super().connection(bind_arguments, execution_options)
+
+    def _start_afresh(self) -> None:
+        """Forget what a statement decided that failed before it began a transaction."""
+        if not self.in_transaction():
+            self._forget()
+
+    def _forget(self) -> None:
+        self._written = None
+        self._primaries.clear()
+        self._replicas.clear()
 
     @property
     def _routes(self) -> bool:
@@ -156,7 +181,7 @@ class RoutingSession(Session):
         random.shuffle(replicas)  # spreads the load; nothing secret about it
         needed = self.token.get(shard) if self.consistency is Consistency.SESSION else None
         for node in replicas:
-            if needed is None or has_replayed(node, needed, self.max_wait):
+            if is_fit(node, needed, self.max_wait):
                 return node
         return None
 
@@ -174,6 +199,7 @@ def _route(state: ORMExecuteState) -> None:
         return
     if state.bind_arguments.get("bind") is not None:
         return
+    session._start_afresh()  # noqa: SLF001
     region = state.execution_options.get("region")
     if region is not None:
         shard = session._nodes.home(region)  # noqa: SLF001
@@ -250,9 +276,7 @@ def _after_commit(session: Session) -> None:
 
 def _after_end(session: Session, transaction: SessionTransaction) -> None:
     if isinstance(session, RoutingSession) and transaction.parent is None:
-        session._written = None  # noqa: SLF001
-        session._primaries.clear()  # noqa: SLF001
-        session._replicas.clear()  # noqa: SLF001
+        session._forget()  # noqa: SLF001
 
 
 event.listen(RoutingSession, "do_orm_execute", _route)
