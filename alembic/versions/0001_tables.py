@@ -94,6 +94,12 @@ def upgrade() -> None:
             server_default=sa.text("now()"),
             nullable=False,
         ),
+        sa.Column(
+            "problem",
+            sa.Text(),
+            nullable=True,
+            comment="why it cannot be delivered; such a message is set aside",
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
         comment="What MongoDB has yet to learn, in order; a row goes when it is delivered",
     )

@@ -396,6 +396,19 @@ BEGIN
                 'transaction_id', p_transaction_id, 'status', v_transaction.status)::text;
     END IF;
 
+    IF EXISTS (
+        SELECT FROM transactions
+        WHERE gateway = v_transaction.gateway
+            AND gateway_transaction_id = p_gateway_transaction_id
+    ) THEN
+        RAISE EXCEPTION 'gateway id % is taken', p_gateway_transaction_id USING
+            ERRCODE = 'LE027',
+            DETAIL = jsonb_build_object(
+                'transaction_id', p_transaction_id,
+                'gateway_transaction_id', p_gateway_transaction_id,
+                'gateway', v_transaction.gateway)::text;
+    END IF;
+
     UPDATE transactions
     SET status = 'completed',
         gateway_transaction_id = p_gateway_transaction_id,

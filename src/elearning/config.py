@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -37,6 +37,7 @@ __all__ = ["MongoSettings", "Settings", "Shard", "cluster_folder"]
 
 DRIVER = "postgresql+psycopg"
 CLUSTER_ENV = "cluster.env"
+_UNENCODED = "has more than one @: write one in the user or the password as %40"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
 
@@ -149,12 +150,24 @@ def cluster_folder(root: Path, values: Mapping[str, str]) -> Path:
 
 
 def _dotenv(path: Path) -> dict[str, str]:
-    # Without interpolation: a "$" in a password is a "$".
+    """Read a file of variables; one that is not there has none."""
+    values: dict[str, str] = {}
     try:
-        found = dotenv_values(path, interpolate=False)
+        # The parser alone, without interpolation: a "$" in a password is a "$".
+        with path.open(encoding="utf-8") as file:
+            for binding in parse_stream(file):
+                if binding.error:
+                    raise SettingsError(
+                        variable=f"{path}, line {binding.original.line}",
+                        problem="is not of the form NAME='value'",
+                    )
+                if binding.key is not None and binding.value is not None:
+                    values[binding.key] = binding.value
+    except FileNotFoundError:
+        return {}
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(variable=str(path), problem=f"cannot be read: {error}") from None
-    return {name: value for name, value in found.items() if value is not None}
+    return values
 
 
 def _words(text: str) -> list[str]:
@@ -204,6 +217,8 @@ def _url(variable: str, text: str) -> URL:
         )
     if not url.database:
         raise SettingsError(variable=variable, problem="names no database at the end of the URL")
+    if "@" in (url.host or ""):
+        raise SettingsError(variable=variable, problem=_UNENCODED)
     return url
 
 
@@ -239,6 +254,8 @@ def _mongodb(values: Mapping[str, str]) -> MongoSettings:
         raise SettingsError(
             variable=variable, problem="is no URL of the form mongodb://user:password@host/name"
         )
+    if parts.netloc.count("@") > 1:
+        raise SettingsError(variable=variable, problem=_UNENCODED)
     database = parts.path.strip("/")
     if not database or "/" in database:
         raise SettingsError(variable=variable, problem="names no database at the end of the URL")

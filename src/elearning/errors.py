@@ -10,9 +10,10 @@ ElearningError
 │       PaymentMethodNotFound, TransactionNotFound
 ├── Conflict
 │   ├── EmailTaken, AlreadyEnrolled, CourseFull, CourseNotOpen
-│   ├── EnrollmentNotActive, TransactionNotPending
+│   ├── EnrollmentNotActive, TransactionNotPending, GatewayIdTaken
 │   └── MisroutedRow
 ├── PaymentDeclined
+├── GatewayFault
 ├── RoutingError
 │   └── RegionRequired, CrossShardRead, CrossShardWrite
 ├── NodeUnavailable
@@ -46,6 +47,8 @@ __all__ = [
     "EmailTaken",
     "EnrollmentNotActive",
     "EnrollmentNotFound",
+    "GatewayFault",
+    "GatewayIdTaken",
     "InvalidAmount",
     "InvalidEmail",
     "InvalidId",
@@ -242,6 +245,16 @@ class TransactionNotPending(Conflict):
     sqlstate = "LE026"
 
 
+class GatewayIdTaken(Conflict):
+    """A gateway's id stands for one payment."""
+
+    template = (
+        "transaction {transaction_id} cannot be completed as {gateway_transaction_id!r}: "
+        "{gateway} has given that id to another payment"
+    )
+    sqlstate = "LE027"
+
+
 class MisroutedRow(Conflict):
     """A row's id names a region that this shard does not host."""
 
@@ -256,6 +269,15 @@ class PaymentDeclined(ElearningError):
     """The gateway refused the payment; the transaction is stored as failed."""
 
     template = "transaction {transaction_id} was declined by {gateway}: {reason}"
+
+
+class GatewayFault(ElearningError):
+    """A gateway's answer is unusable; the payment stays pending, for `settle`."""
+
+    template = (
+        "{gateway} answered {answer} for transaction {transaction_id}: expected an id of "
+        "1 to 200 characters; settle the payment when the gateway is mended"
+    )
 
 
 class RoutingError(ElearningError):

@@ -7,6 +7,7 @@ funds, metals and testing codes are left out).
 from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from fractions import Fraction
 
 from elearning.errors import InvalidAmount, UnknownCurrency
 
@@ -18,6 +19,9 @@ TAX_RATE = Decimal("0.10")
 MAX_MINOR = 10**15
 """The largest stored amount, in minor units; far below the limit of BIGINT,
 so that sums of many rows stay below it too."""
+
+_MOST_DIGITS = 100
+"""More digits than this are not worth the arithmetic: no currency has them."""
 
 _TWO_DIGITS = """
 AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF
@@ -60,20 +64,25 @@ def to_minor(amount: Decimal | int | str, currency: str) -> int:
     digits = minor_digits(currency)
     if isinstance(amount, float):
         raise InvalidAmount(amount=amount, problem="is a float: pass a Decimal or a text")
+    if isinstance(amount, bool) or not isinstance(amount, Decimal | int | str):
+        raise InvalidAmount(amount=f"of type {type(amount).__name__}", problem="is not a number")
     try:
         value = Decimal(amount)
-    except (InvalidOperation, TypeError, ValueError):
-        raise InvalidAmount(amount=repr(amount), problem="is not a number") from None
+    except InvalidOperation:
+        raise InvalidAmount(amount=repr(amount)[:80], problem="is not a number") from None
     if not value.is_finite():
-        raise InvalidAmount(amount=amount, problem="is not finite")
+        raise InvalidAmount(amount=value, problem="is not finite")
     if value < 0:
-        raise InvalidAmount(amount=amount, problem="is negative")
+        raise InvalidAmount(amount=f"{value:.20g}", problem="is negative")
     # Compared before scaling: 1E+999999 must not be expanded.
     if value > Decimal(MAX_MINOR).scaleb(-digits):
-        raise InvalidAmount(amount=amount, problem=f"is above {MAX_MINOR} minor units")
-    minor = value.scaleb(digits)
-    if minor != minor.to_integral_value():
-        raise InvalidAmount(amount=amount, problem=f"has more than {digits} decimals of {currency}")
+        raise InvalidAmount(amount=f"{value:.20g}", problem=f"is above {MAX_MINOR} minor units")
+    # As a fraction: arithmetic of Decimal would round to 28 digits.
+    minor = Fraction(value) * 10**digits if len(value.as_tuple().digits) <= _MOST_DIGITS else None
+    if minor is None or minor.denominator != 1:
+        raise InvalidAmount(
+            amount=f"{value:.40g}", problem=f"has more than {digits} decimals of {currency}"
+        )
     return int(minor)
 
 

@@ -11,7 +11,7 @@ __all__ = ["checked_text", "normalize_email"]
 # The local part and the domain of the HTML standard's valid e-mail address
 # (section 4.10.5.1.5), widened to letters of all scripts, and a dot in the domain.
 _EMAIL = re.compile(
-    r"[^\s@\x00-\x20\x7f\"(),:;<>\[\]\\]{1,64}"
+    r"[^\s@\x00-\x20\x7f\"(),:;<>\[\]\\\ud800-\udfff]{1,64}"
     r"@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W_](?:[\w-]{0,61}[^\W_])?"
 )
 _MAX_EMAIL = 254  # RFC 3696, erratum 1690

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from rich.markup import escape
+
 from elearning.cli.app import app
 from elearning.cli.output import errors
 from elearning.errors import ElearningError
@@ -16,5 +18,5 @@ def main() -> None:
     try:
         app()
     except ElearningError as error:
-        errors.print(f"[red]error:[/] {error}", soft_wrap=True)
+        errors.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)

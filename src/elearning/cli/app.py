@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from elearning.cli.output import console, errors
 
@@ -183,6 +184,7 @@ def _deliver(settings: Settings) -> None:
         console.print(f"documents delivered to MongoDB: {asyncio.run(run())}")
     except NodeUnavailable as error:
         errors.print(
-            f"the outbox keeps the rest, 'elearning deliver' goes on: {error}", soft_wrap=True
+            f"the outbox keeps the rest, 'elearning deliver' goes on: {escape(str(error))}",
+            soft_wrap=True,
         )
         raise typer.Exit(1) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ def print_health(report: HealthReport) -> None:
         table.add_column(title)
     for node in report.nodes:
         latency = "" if node.latency_ms is None else f"{node.latency_ms:.2f} ms"
-        problem = "" if node.problem is None else f"[red]{node.problem}[/]"
-        table.add_row(mark(ok=node.ok), node.name, node.role, node.address, latency, problem)
+        problem = "" if node.problem is None else f"[red]{escape(node.problem)}[/]"
+        table.add_row(
+            mark(ok=node.ok), node.name, node.role, escape(node.address), latency, problem
+        )
     console.print(table)
     totals = report.totals
     revenue = ", ".join(f"{amount} {code}" for code, amount in sorted(totals.revenue.items()))
@@ -47,7 +50,9 @@ def print_health(report: HealthReport) -> None:
 def print_migrated(result: Migrated) -> None:
     """Print the line of one shard."""
     if result.error is not None:
-        errors.print(f"{mark(ok=False)} shard {result.shard}: {result.error}", soft_wrap=True)
+        errors.print(
+            f"{mark(ok=False)} shard {result.shard}: {escape(result.error)}", soft_wrap=True
+        )
         return
     done = f"{result.applied} revision(s) run" if result.applied else "nothing to do"
     console.print(

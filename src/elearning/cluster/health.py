@@ -17,7 +17,6 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 from pymongo import MongoClient
-from pymongo.errors import PyMongoError
 from sqlalchemy import URL
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
@@ -132,7 +131,7 @@ def _check_server(node: NodeHealth, url: URL) -> None:
             start = monotonic()
             row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
             latency = (monotonic() - start) * 1000
-    except psycopg.Error as error:
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with a node is its report
         # The address is told beside it: "connection to server at … failed: " goes.
         node.problem = _first_line(error).rsplit(" failed: ", 1)[-1]
         return
@@ -153,7 +152,7 @@ def _count_shard(counted: dict[str, Totals], shard: Shard, deadline: float) -> N
             with _connect(url) as connection:
                 connection.execute(f"SET statement_timeout = {milliseconds:d}")
                 counted[shard.name] = _count(connection)
-        except psycopg.Error:
+        except Exception:  # noqa: BLE001, S112 - the node's own check tells what is wrong
             continue
         return
 
@@ -194,7 +193,7 @@ def _check_mongodb(node: NodeHealth, counted: dict[str, Totals], settings: Mongo
             counted["mongodb"] = Totals(
                 documents=sum(database[name].estimated_document_count() for name in _COLLECTIONS)
             )
-    except PyMongoError as error:
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with a node is its report
         node.problem = _first_line(error).split(",", 1)[0].split(" (configured", 1)[0]
         return
     node.problem = None

@@ -17,7 +17,7 @@ from elearning.errors import (
     TransactionNotPending,
     UserNotFound,
 )
-from elearning.ids import region_of
+from elearning.ids import parse_id, region_of
 from elearning.models import (
     Course,
     CourseStatus,
@@ -72,6 +72,8 @@ def create_transaction(
         raise InvalidAmount(amount=None, problem=f"in {currency} is missing: pass both or neither")
     minor = None if amount is None else to_minor(amount, currency or "")
     gateway = checked_text("gateway", gateway, most=50)
+    if payment_method_id is not None:
+        payment_method_id = parse_id(payment_method_id)
     # Locked, so that neither is archived or deleted between the check and the row.
     user = select(User.id).where(User.id == user_id).with_for_update(key_share=True)
     if session.scalar(user) is None:
@@ -115,6 +117,7 @@ def complete_transaction(
     Raises:
         TransactionNotFound: there is none.
         TransactionNotPending: it is completed, failed or refunded already.
+        GatewayIdTaken: another payment of the gateway has this id.
     """
     reference = checked_text("gateway_transaction_id", gateway_transaction_id, most=200)
     invoice_id: UUID = session.execute(

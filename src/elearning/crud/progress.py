@@ -58,7 +58,9 @@ def mark_lesson_complete(
     if isinstance(time_spent, bool) or not isinstance(time_spent, int):
         raise InvalidAmount(amount=repr(time_spent), problem="is no whole number of seconds")
     if not 0 <= time_spent <= _MOST_SECONDS:
-        raise InvalidAmount(amount=time_spent, problem="is no time in seconds, 0 or more")
+        raise InvalidAmount(
+            amount=f"{Decimal(time_spent):.20g}", problem=f"is no time of 0 to {_MOST_SECONDS} s"
+        )
     # The enrollment is locked before its progress, in the order enroll_user takes.
     status = session.scalar(
         update(Enrollment)

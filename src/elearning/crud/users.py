@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -50,20 +51,28 @@ class NewUser:
             "region": Region.parse(self.region),
             "email": normalize_email(self.email),
             "user_type": _user_type(self.user_type),
+            "preferences": _preferences(self.preferences),
         }
         for name, most in _LONGEST.items():
             value = getattr(self, name)
-            if value is not None:
+            if value is not None or name in _REQUIRED:
                 checked[name] = checked_text(name, value, most=most)
-        if self.password_hash is not None and not self.password_hash.startswith("$"):
+        if self.password_hash is not None and not checked["password_hash"].startswith("$"):
             raise InvalidText(field="password_hash", problem="is no PHC string: hash the password")
-        if self.country is not None and not _is_country(self.country):
+        if self.country is not None and not re.fullmatch("[A-Z]{2}", checked["country"]):
             raise InvalidText(field="country", problem="expected two capitals (ISO 3166-1)")
+        born: object = self.date_of_birth
+        if born is not None and (not isinstance(born, date) or isinstance(born, datetime)):
+            raise InvalidText(field="date_of_birth", problem="is no datetime.date")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
 
+_REQUIRED = {"first_name", "last_name", "locale", "time_zone"}
+_MOST_PREFERENCES = 100_000
 _LONGEST = {
+    "password_hash": 500,
+    "country": 2,
     "first_name": 100,
     "last_name": 100,
     "phone_number": 32,
@@ -85,8 +94,17 @@ def _user_type(value: UserType | str) -> UserType:
         ) from None
 
 
-def _is_country(value: str) -> bool:
-    return len(value) == 2 and value.isascii() and value.isalpha() and value.isupper()  # noqa: PLR2004
+def _preferences(value: Preferences) -> Preferences:
+    """Check again, for a model may be changed after it was made, and copy."""
+    try:
+        checked = Preferences.model_validate(value.model_dump(warnings=False))
+        text = checked.model_dump_json()
+    except (AttributeError, ValueError) as error:
+        raise InvalidText(field="preferences", problem=str(error)[:300]) from None
+    checked_text("preferences", text, most=_MOST_PREFERENCES)
+    if "\\u0000" in text:
+        raise InvalidText(field="preferences", problem="holds a NUL character")
+    return checked
 
 
 def create_user_with_profile(session: Session, user: NewUser) -> UUID:

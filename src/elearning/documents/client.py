@@ -29,6 +29,7 @@ class Documents:
     Args:
         settings: where MongoDB is.
         timeout: seconds to look for a server before an operation fails.
+        operation_timeout: seconds that an operation may take in all.
         listeners: are told of every command (`pymongo.monitoring`).
     """
 
@@ -37,6 +38,7 @@ class Documents:
         settings: MongoSettings,
         *,
         timeout: float = 2.0,
+        operation_timeout: float = 10.0,
         listeners: Sequence[CommandListener] = (),
     ) -> None:
         options: dict[str, Any] = {
@@ -46,6 +48,8 @@ class Documents:
             "event_listeners": list(listeners),
             "serverSelectionTimeoutMS": int(timeout * 1000),
             "connectTimeoutMS": int(timeout * 1000),
+            # A server that hangs must not hold up a flow for ever.
+            "timeoutMS": int(operation_timeout * 1000),
         }
         try:
             self.client: Any = _client_class()(settings.url, **options)

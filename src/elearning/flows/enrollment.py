@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -16,7 +17,7 @@ from elearning.flows.platform import Platform
 from elearning.ids import parse_id, region_of
 from elearning.models import Course, LessonType
 from elearning.regions import Region
-from elearning.routing import Consistency, Token
+from elearning.routing import Consistency, RoutingSession, Token
 
 __all__ = ["Enrolled", "LessonOutline", "ModuleOutline", "enroll"]
 
@@ -56,7 +57,7 @@ class Enrolled:
 
 
 async def enroll(
-    platform: Platform, user_id: UUID, course_id: UUID, *, token: Token | str = ""
+    platform: Platform, user_id: UUID, course_id: UUID, *, token: Token | str | None = None
 ) -> Enrolled:
     """Enroll a user in a course.
 
@@ -75,8 +76,8 @@ async def enroll(
         CourseNotOpen, CourseFull, AlreadyEnrolled: the course cannot be taken.
         NodeUnavailable: the region's primary does not answer.
     """
-    region = region_of(parse_id(user_id))
-    parse_id(course_id)
+    user_id, course_id = parse_id(user_id), parse_id(course_id)
+    region = region_of(user_id)
     seats = await _seats(platform, region, course_id, Consistency.EVENTUAL)
     if seats is not None and not seats.free:
         seats = await _seats(platform, region, course_id, Consistency.PRIMARY)
@@ -85,7 +86,8 @@ async def enroll(
     async with platform.session(region, token=token) as session:
         async with session.begin():
             enrollment_id = await session.run_sync(enroll_user, user_id, course_id)
-        course = await session.run_sync(get_course, course_id)
+        token = cast("RoutingSession", session.sync_session).token
+    course = await _course(platform, region, course_id, token)
     contents = await _content_ids(course_id)
     return Enrolled(
         enrollment_id=enrollment_id,
@@ -100,6 +102,17 @@ async def _seats(
 ) -> Seats | None:
     async with platform.session(region, consistency=consistency) as session:
         return await session.run_sync(seats_of, course_id)
+
+
+async def _course(platform: Platform, region: Region, course_id: UUID, token: Token) -> Course:
+    """Read the curriculum; the enrollment stands, so a dying replica must not spoil it."""
+    try:
+        async with platform.session(region, token=token) as session:
+            return await session.run_sync(get_course, course_id)
+    except NodeUnavailable as error:
+        logger.warning("the curriculum is read from the primary: %s", error)
+    async with platform.session(region, consistency=Consistency.PRIMARY) as session:
+        return await session.run_sync(get_course, course_id)
 
 
 async def _content_ids(course_id: UUID) -> dict[UUID, tuple[UUID, ...]] | None:

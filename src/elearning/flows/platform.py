@@ -60,7 +60,7 @@ class Platform:
         region: Region | str | None = None,
         *,
         consistency: Consistency | str = Consistency.SESSION,
-        token: Token | str = "",
+        token: Token | str | None = None,
     ) -> AsyncSession:
         """Return a session for a region; see `RoutingSession`."""
         return AsyncSession(

@@ -18,7 +18,7 @@ async def complete_lesson(
     lesson_id: UUID,
     *,
     time_spent: int = 0,
-    token: Token | str = "",
+    token: Token | str | None = None,
 ) -> Progress:
     """Complete a lesson and return how far the enrollment is.
 
@@ -34,8 +34,8 @@ async def complete_lesson(
         EnrollmentNotFound, LessonNotFound, EnrollmentNotActive: see `mark_lesson_complete`.
         NodeUnavailable: the region's primary does not answer.
     """
-    region = region_of(parse_id(enrollment_id))
-    parse_id(lesson_id)
+    enrollment_id, lesson_id = parse_id(enrollment_id), parse_id(lesson_id)
+    region = region_of(enrollment_id)
     async with platform.session(region, token=token) as session, session.begin():
         return await session.run_sync(
             lambda sync: mark_lesson_complete(sync, enrollment_id, lesson_id, time_spent=time_spent)

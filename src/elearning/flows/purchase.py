@@ -12,7 +12,7 @@ from elearning.crud import (
     get_invoice,
     get_transaction,
 )
-from elearning.errors import PaymentDeclined, TransactionNotPending
+from elearning.errors import GatewayFault, PaymentDeclined, TransactionNotPending
 from elearning.flows.gateway import Charge, GatewayDeclined, PaymentGateway
 from elearning.flows.platform import Platform
 from elearning.ids import parse_id, region_of
@@ -21,6 +21,8 @@ from elearning.money import from_minor, tax_on
 from elearning.routing import Consistency, Token
 
 __all__ = ["purchase", "settle"]
+
+_LONGEST_ID = 200  # characters, as the column holds
 
 
 async def purchase(
@@ -32,7 +34,7 @@ async def purchase(
     amount: Decimal | int | str | None = None,
     currency: str | None = None,
     payment_method_id: UUID | None = None,
-    token: Token | str = "",
+    token: Token | str | None = None,
 ) -> UUID:
     """Buy a course and return the id of the paid invoice.
 
@@ -54,8 +56,8 @@ async def purchase(
         NodeUnavailable: the region's primary does not answer. Where that happens
             after the gateway was asked, `settle` ends the purchase later.
     """
-    region = region_of(parse_id(user_id))
-    parse_id(course_id)
+    user_id, course_id = parse_id(user_id), parse_id(course_id)
+    region = region_of(user_id)
     async with platform.session(region, token=token) as session, session.begin():
         transaction = await session.run_sync(
             lambda sync: create_transaction(
@@ -76,7 +78,7 @@ async def settle(
     transaction_id: UUID,
     gateway: PaymentGateway,
     *,
-    token: Token | str = "",
+    token: Token | str | None = None,
 ) -> UUID:
     """Charge a pending payment and complete it; safe to repeat after a crash.
 
@@ -97,15 +99,18 @@ async def settle(
         TransactionNotFound: there is none.
         TransactionNotPending: it has failed, or was refunded.
         PaymentDeclined: the gateway refused; the transaction is stored as failed.
+        GatewayFault, GatewayIdTaken: the gateway's answer is no id of this payment,
+            which stays pending.
     """
-    region = region_of(parse_id(transaction_id))
+    transaction_id = parse_id(transaction_id)
+    region = region_of(transaction_id)
     async with platform.session(region, consistency=Consistency.PRIMARY) as session:
         transaction = await session.run_sync(get_transaction, transaction_id)
     if transaction.status is not TransactionStatus.PENDING:
         return await _invoice_of(platform, transaction_id, transaction.status)
     total = transaction.amount_minor + tax_on(transaction.amount_minor)
     try:
-        gateway_transaction_id = await gateway.charge(
+        answer: object = await gateway.charge(
             Charge(
                 key=transaction_id,
                 amount=from_minor(total, transaction.currency),
@@ -119,11 +124,15 @@ async def settle(
         raise PaymentDeclined(
             transaction_id=transaction_id, gateway=gateway.name, reason=declined
         ) from declined
+    if not isinstance(answer, str) or not 0 < len(answer) <= _LONGEST_ID:
+        raise GatewayFault(
+            transaction_id=transaction_id,
+            gateway=gateway.name,
+            answer=repr(answer)[:100],
+        )
     try:
         async with platform.session(region, token=token) as session, session.begin():
-            return await session.run_sync(
-                complete_transaction, transaction_id, gateway_transaction_id
-            )
+            return await session.run_sync(complete_transaction, transaction_id, answer)
     except TransactionNotPending as late:
         # Somebody else settled it meanwhile, with the same key at the gateway.
         return await _invoice_of(platform, transaction_id, late.values["status"])

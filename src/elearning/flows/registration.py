@@ -12,7 +12,7 @@ from elearning.routing import Token
 __all__ = ["register"]
 
 
-async def register(platform: Platform, user: NewUser, *, token: Token | str = "") -> UUID:
+async def register(platform: Platform, user: NewUser, *, token: Token | str | None = None) -> UUID:
     """Create an account and return its id.
 
     The preferences document follows at once where MongoDB answers, and through

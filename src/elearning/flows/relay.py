@@ -12,7 +12,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
+from pymongo.errors import PyMongoError
 from sqlalchemy import delete, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from elearning.documents import CourseContent, Preferences, UserPreferences, insert_once
 from elearning.errors import NodeUnavailable
@@ -42,9 +44,10 @@ _HANDLERS: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
 
 
 async def deliver(platform: Platform, shard: str, *, limit: int = 100) -> int:
-    """Deliver the oldest messages of a shard and return how many there were.
+    """Deliver the oldest messages of a shard and return how many were dealt with.
 
-    Messages that another relay holds are skipped.
+    Messages that another relay holds are skipped. One that cannot be delivered,
+    such as one of a newer release, is set aside with its problem, and stops no other.
 
     Raises:
         NodeUnavailable: a database does not answer; the messages stay.
@@ -54,17 +57,32 @@ async def deliver(platform: Platform, shard: str, *, limit: int = 100) -> int:
         messages = (
             await session.scalars(
                 select(OutboxMessage)
+                .where(OutboxMessage.problem.is_(None))
                 .order_by(OutboxMessage.id)
                 .limit(limit)
                 .with_for_update(skip_locked=True)
             )
         ).all()
+        delivered = []
         for message in messages:
-            await _HANDLERS[message.topic](message.payload)
-        await session.execute(
-            delete(OutboxMessage).where(OutboxMessage.id.in_([each.id for each in messages]))
-        )
+            message.problem = await _problem_of(message)
+            if message.problem is None:
+                delivered.append(message.id)
+        await session.execute(delete(OutboxMessage).where(OutboxMessage.id.in_(delivered)))
     return len(messages)
+
+
+async def _problem_of(message: OutboxMessage) -> str | None:
+    """Deliver a message; return why that cannot be done, or None."""
+    try:
+        await _HANDLERS[message.topic](message.payload)
+    except NodeUnavailable:
+        raise
+    except Exception as error:
+        # Whatever is wrong with this message, the ones behind it must go on.
+        logger.exception("message %d, %r, is set aside", message.id, message.topic)
+        return f"{type(error).__name__}: {error}"[:1000]
+    return None
 
 
 async def deliver_all(platform: Platform) -> int:
@@ -80,5 +98,6 @@ async def deliver_quietly(platform: Platform, shard: str) -> None:
     """Deliver now where that is possible; what is not delivered stays for later."""
     try:
         await deliver(platform, shard)
-    except NodeUnavailable as error:
+    except (NodeUnavailable, SQLAlchemyError, PyMongoError) as error:
+        # What the caller did is committed: an error here would deny it.
         logger.warning("outbox of shard %s is kept for later: %s", shard, error)

@@ -178,12 +178,16 @@ class Engines:
             "connect_timeout": self._connect_timeout,
             "application_name": "elearning",
         }
+        options = self._pool | {
+            "connect_args": arguments,
+            "pool_pre_ping": True,
+            # They may hold a password's hash, and tracebacks end in logs.
+            "hide_parameters": True,
+        }
         engine = (
-            create_async_engine(
-                url, connect_args=arguments, pool_pre_ping=True, **self._pool
-            ).sync_engine
+            create_async_engine(url, **options).sync_engine
             if self.asynchronous
-            else create_engine(url, connect_args=arguments, pool_pre_ping=True, **self._pool)
+            else create_engine(url, **options)
         )
         node = Node(
             name, shard, role, engine, engine.execution_options(isolation_level="AUTOCOMMIT")

@@ -26,10 +26,11 @@ def failure_handler(name: str, address: str) -> Callable[[ExceptionContext], Non
     """
 
     def handle(context: ExceptionContext) -> None:
-        # The pre-ping must see the driver's own error: it replaces the connection.
-        if context.is_pre_ping:
-            return
         error = context.original_exception
+        # The pre-ping must see the driver's own error: it replaces the connection. And a
+        # cancelled task, a timeout or Ctrl-C is no error of the node.
+        if context.is_pre_ping or not isinstance(error, Exception):
+            return
         if context.connection is None or context.is_disconnect:
             lines = str(error).strip().splitlines()
             problem = lines[0] if lines else "no answer"

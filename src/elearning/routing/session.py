@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from enum import StrEnum
-from typing import Any
-from uuid import UUID
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import SQLAlchemyError
@@ -28,6 +28,7 @@ from elearning.errors import (
     CrossShardWrite,
     ElearningError,
     InvalidId,
+    InvalidText,
     RegionRequired,
     RoutingError,
 )
@@ -46,6 +47,14 @@ __all__ = ["Consistency", "RoutingSession"]
 logger = logging.getLogger("elearning.routing")
 
 
+class Route(NamedTuple):
+    """What was decided for a statement before its autoflush."""
+
+    shard: str
+    reads: bool
+    streams: bool = False
+
+
 class Consistency(StrEnum):
     """What a read must see."""
 
@@ -55,6 +64,20 @@ class Consistency(StrEnum):
     """All that this session, or the holder of its token, has written."""
     PRIMARY = "primary"
     """All that was committed."""
+
+    @classmethod
+    def parse(cls, value: Consistency | str) -> Consistency:
+        """Return the level of this name.
+
+        Raises:
+            InvalidText: no level has this name.
+        """
+        try:
+            return cls(value)
+        except ValueError:
+            raise InvalidText(
+                field="consistency", problem=f"{value!r} is none of {', '.join(cls)}"
+            ) from None
 
 
 class RoutingSession(Session):
@@ -78,15 +101,15 @@ class RoutingSession(Session):
         engines: Engines | None = None,
         region: Region | str | None = None,
         consistency: Consistency | str = Consistency.SESSION,
-        token: Token | str = "",
+        token: Token | str | None = None,
         max_wait: float = 0.5,
         **options: Any,
     ) -> None:
         super().__init__(bind, **options)
         self.engines = engines
         self.region = None if region is None else Region.parse(region)
-        self.consistency = Consistency(consistency)
-        self.token = Token.parse(token) if isinstance(token, str) else token
+        self.consistency = Consistency.parse(consistency)
+        self.token = Token.of(token)
         self.max_wait = max_wait
         self._written: str | None = None
         self._primaries: dict[str, Connection | None] = {}
@@ -98,7 +121,7 @@ class RoutingSession(Session):
         *,
         clause: Any = None,
         bind: Engine | Connection | None = None,
-        route: tuple[str, bool] | None = None,
+        route: Route | None = None,
         **options: Any,
     ) -> Engine | Connection:
         """Return the node for a statement, or for a flush."""
@@ -111,8 +134,7 @@ class RoutingSession(Session):
             if self.in_transaction():
                 return self._pin(shard)
             return self._nodes.primary(shard).engine
-        shard, reads = route
-        return self._reader(shard) if reads else self._pin(shard)
+        return self._reader(route) if route.reads else self._pin(route.shard)
 
     def connection(
         self,
@@ -161,7 +183,8 @@ class RoutingSession(Session):
         self._primaries.setdefault(shard, None)
         return self._nodes.primary(shard).engine
 
-    def _reader(self, shard: str) -> Engine:
+    def _reader(self, route: Route) -> Engine:
+        shard = route.shard
         if shard in self._primaries or self.consistency is Consistency.PRIMARY:
             return self._nodes.primary(shard).engine
         if self.in_nested_transaction():
@@ -174,21 +197,34 @@ class RoutingSession(Session):
                 self._primaries.setdefault(shard, None)
                 return self._nodes.primary(shard).engine
             self._replicas[shard] = node
-        return node.reader
+        # A cursor of the server's lives in a transaction.
+        return node.engine if route.streams else node.reader
 
     def _fit_replica(self, shard: str) -> Node | None:
         replicas = list(self._nodes.replicas(shard))
         random.shuffle(replicas)  # spreads the load; nothing secret about it
         needed = self.token.get(shard) if self.consistency is Consistency.SESSION else None
+        if needed == UNKNOWN:
+            return None
         for node in replicas:
             if is_fit(node, needed, self.max_wait):
                 return node
         return None
 
-    def _home_shard(self, ids: Iterable[UUID]) -> str | None:
-        shards = {self._nodes.home(region_of(one)) for one in ids}
+    def _named_shard(self, state: ORMExecuteState, *, reads: bool) -> str | None:
+        """Return the shard of the ids that a statement names, if it names any."""
+        globals_too = all(issubclass(mapper.class_, Global) for mapper in state.all_mappers)
+        shards = set()
+        ids = named_ids(state.statement, state.parameters, globals_too=globals_too)
+        for one in ids:
+            # An id that carries no region is of no row: the others decide.
+            with suppress(InvalidId):
+                shards.add(self._nodes.home(region_of(one)))
         if len(shards) > 1:
-            raise CrossShardRead(shards=", ".join(sorted(shards)))
+            first, second, *_ = sorted(shards)
+            if reads:
+                raise CrossShardRead(shards=", ".join(sorted(shards)))
+            raise CrossShardWrite(first=first, second=second)
         return next(iter(shards), None)
 
 
@@ -200,28 +236,21 @@ def _route(state: ORMExecuteState) -> None:
     if state.bind_arguments.get("bind") is not None:
         return
     session._start_afresh()  # noqa: SLF001
-    region = state.execution_options.get("region")
-    if region is not None:
-        shard = session._nodes.home(region)  # noqa: SLF001
-    else:
-        globals_too = all(issubclass(mapper.class_, Global) for mapper in state.all_mappers)
-        ids = named_ids(
-            state.statement,
-            state.parameters,
-            globals_too=globals_too,
-        )
-        try:
-            named = session._home_shard(ids)  # noqa: SLF001
-        except InvalidId:
-            # No row has such an id: any shard answers "not there".
-            named = session._nodes.shards[0]  # noqa: SLF001
-        shard = named or session._written or session._session_shard(_name(state))  # noqa: SLF001
+    options = state.execution_options
     reads = only_reads(state.statement)
+    shard = (
+        session._nodes.home(options["region"])  # noqa: SLF001
+        if options.get("region") is not None
+        else session._named_shard(state, reads=reads)  # noqa: SLF001
+        or session._written  # noqa: SLF001
+        or session._session_shard(_name(state))  # noqa: SLF001
+    )
     if not reads:
         # At once: what an UPDATE reads to synchronize must come from the primary.
         session._pin(shard)  # noqa: SLF001
     logger.debug("%s: shard %s, %s", _name(state), shard, "read" if reads else "write or unknown")
-    state.bind_arguments["route"] = (shard, reads)
+    streams = bool(options.get("yield_per") or options.get("stream_results"))
+    state.bind_arguments["route"] = Route(shard, reads, streams)
 
 
 def _name(state: ORMExecuteState) -> str:

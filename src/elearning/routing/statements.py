@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, CompoundSelect, Delete, Insert, Select, Table, Update
+from sqlalchemy import CTE, Column, CompoundSelect, Delete, Insert, Select, Subquery, Table, Update
+from sqlalchemy.orm import FromStatement
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import (
     BinaryExpression,
@@ -86,25 +88,67 @@ def named_ids(
         parameters: what it is executed with.
         globals_too: whether ids of tables that are copied everywhere count.
     """
+    if isinstance(statement, FromStatement):
+        statement = statement.element
     if isinstance(statement, Insert):
         return _inserted(statement, parameters)
+    if isinstance(statement, CompoundSelect):
+        parts = [named_ids(part, parameters, globals_too=globals_too) for part in statement.selects]
+        return set().union(*parts) if all(parts) else set()
     if not isinstance(statement, Select | Update | Delete):
         return set()
-    values = parameters if isinstance(parameters, Mapping) else {}
-    for condition in _conjuncts(statement.whereclause):
-        if isinstance(condition, BinaryExpression) and condition.operator in (
+    found = _compared(statement.whereclause, parameters, globals_too=globals_too)
+    if not found and isinstance(statement, Select):
+        return _ids_inside(statement, parameters, globals_too=globals_too)
+    return found
+
+
+def _compared(
+    where: object,
+    parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
+    *,
+    globals_too: bool,
+) -> set[UUID]:
+    """Return the ids of the first conjunct that compares a key by ``=`` or ``IN``."""
+    rows = [parameters] if isinstance(parameters, Mapping) else list(parameters or ({},))
+    for condition in _conjuncts(where):
+        if not isinstance(condition, BinaryExpression) or condition.operator not in (
             operators.eq,
             operators.in_op,
         ):
-            for column, other in (
-                (condition.left, condition.right),
-                (condition.right, condition.left),
-            ):
-                if _tells_region(column, globals_too=globals_too):
-                    found = _ids(_values(other, values))
-                    if found:
-                        return found
+            continue
+        sides = (condition.left, condition.right)
+        for column, other in (sides, sides[::-1]):
+            if _tells_region(column, globals_too=globals_too):
+                found = {one for row in rows for one in _ids(_values(other, row))}
+                if found:
+                    return found
     return set()
+
+
+def _ids_inside(
+    statement: Select[Any],
+    parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
+    *,
+    globals_too: bool,
+) -> set[UUID]:
+    """Return the ids of the one SELECT that this one reads from, or is made of.
+
+    So does ``Query.count()`` wrap a query, and ``select(exists(…))``.
+    """
+    inside: list[object] = [
+        each.element for each in statement.get_final_froms() if isinstance(each, Subquery | CTE)
+    ]
+    if not statement.get_final_froms():
+        inside = [
+            part
+            for column in statement.selected_columns
+            for part in visitors.iterate(column)
+            if isinstance(part, Select)
+        ]
+    if len(inside) != 1:
+        return set()
+    return named_ids(inside[0], parameters, globals_too=globals_too)
 
 
 def _conjuncts(clause: object) -> Iterator[object]:
@@ -147,7 +191,15 @@ def _values(clause: object, parameters: Mapping[str, Any]) -> Iterable[object]:
 def _ids(values: Iterable[object]) -> set[UUID]:
     # selectinload passes rows of one column where the key is composite.
     flat = (value[0] if isinstance(value, tuple) and value else value for value in values)
-    return {value for value in flat if isinstance(value, UUID)}
+    return {one for one in map(_uuid, flat) if one is not None}
+
+
+def _uuid(value: object) -> UUID | None:
+    if isinstance(value, UUID):
+        return value
+    with suppress(ValueError):
+        return UUID(value) if isinstance(value, str) else None
+    return None
 
 
 def _inserted(
@@ -173,12 +225,12 @@ def _inserted(
             for row in several
             if isinstance(row, Mapping)
         ]
-    return {
-        found
-        for row in rows
-        for found in [next((row[k] for k in _keys(model) if isinstance(row.get(k), UUID)), None)]
-        if found is not None
-    }
+    found: set[UUID] = set()
+    for row in rows:
+        ids = [one for one in (_uuid(row.get(key)) for key in _keys(model)) if one is not None]
+        # The primary key comes first; both tell the same region.
+        found.update(ids[:1])
+    return found
 
 
 _MODELS: dict[str, type[Record]] = {

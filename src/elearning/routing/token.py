@@ -62,6 +62,19 @@ class Token(dict[str, Position]):
         )
 
     @classmethod
+    def of(cls, value: object) -> Token:
+        """Return a token as it is, a text as the token it says, and None as an empty one.
+
+        Raises:
+            InvalidText: nothing of the kind.
+        """
+        if isinstance(value, Token):
+            return value
+        if value is None or isinstance(value, str):
+            return cls.parse(value or "")
+        raise InvalidText(field="token", problem=f"{type(value).__name__} is no consistency token")
+
+    @classmethod
     def parse(cls, text: str) -> Self:
         """Read a token's text; the empty text is the empty token.
 

@@ -231,7 +231,7 @@ class TransactionFactory(_Factory[Transaction]):
     gateway = "simulated"
 
 
-_FACTORIES = (
+_FACTORIES: tuple[type[SQLAlchemyModelFactory], ...] = (
     UserFactory,
     InstructorFactory,
     UserProfileFactory,
@@ -250,16 +250,17 @@ _FACTORIES = (
 @contextmanager
 def bound(session: Session) -> Iterator[Session]:
     """Let all factories write through a session, for the time of the block."""
-    for factory in _FACTORIES:
-        _bind(factory, session)
+    before = [_bind(factory, session) for factory in _FACTORIES]
     try:
         yield session
     finally:
-        for factory in _FACTORIES:
-            _bind(factory, None)
+        for factory, earlier in zip(_FACTORIES, before, strict=True):
+            _bind(factory, earlier)
 
 
-def _bind(factory: type[SQLAlchemyModelFactory], session: Session | None) -> None:
+def _bind(factory: type[SQLAlchemyModelFactory], session: Session | None) -> Session | None:
     # The documented way to give a factory its session later.
     meta: Any = factory._meta  # noqa: SLF001
+    before: Session | None = meta.sqlalchemy_session
     meta.sqlalchemy_session = session
+    return before

@@ -2,7 +2,8 @@
 
 Enable them with ``pytest_plugins = ["elearning.testing.plugin"]`` in the topmost
 ``conftest.py``; the extra ``testing`` brings what they need. The asynchronous
-ones need pytest-asyncio with ``asyncio_default_fixture_loop_scope = "session"``.
+ones need pytest-asyncio with ``asyncio_default_fixture_loop_scope = "session"`` and
+``asyncio_default_test_loop_scope = "session"``: clients are bound to their loop.
 """
 
 from __future__ import annotations

@@ -32,8 +32,12 @@ def write_private(path: Path, text: str) -> None:
 
 def own_folder(path: Path, mode: int) -> Path:
     """Make a folder, or take it over if it is ours and not open to everybody."""
-    path.mkdir(mode=mode, parents=True, exist_ok=True)
-    found = path.lstat()
+    try:
+        path.mkdir(mode=mode, parents=True, exist_ok=True)
+        found = path.lstat()
+    except OSError as error:
+        message = f"{path} cannot be a folder of databases: {error.strerror}"
+        raise ClusterError(message) from None
     if not stat.S_ISDIR(found.st_mode):
         message = f"{path} is no folder"
         raise ClusterError(message)

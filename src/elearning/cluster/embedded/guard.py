@@ -7,6 +7,7 @@ even by SIGKILL, the pipe is closed. Standard library only, so that it is small 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -35,7 +36,9 @@ def main(arguments: list[str]) -> None:
     # What ends the parent must not end the guard before it has done its work.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    os.write(sys.stdout.fileno(), READY)
+    # Nobody listens where the parent has ended by now: then the pipe tells so, too.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(sys.stdout.fileno(), READY)
     os.close(sys.stdout.fileno())
     _wait_for_end(sys.stdin.fileno(), parent)
     clean_up(folder)
