@@ -114,6 +114,16 @@ def test_one_shard_may_host_all_regions() -> None:
             "ELEARNING_SHARD_EU_OWNER",
             "starts with mysql://",
         ),
+        (
+            {"ELEARNING_SHARD_EU_PRIMARY": "postgresql+psycopg://app:s3cret@s3cret@h/x"},
+            "ELEARNING_SHARD_EU_PRIMARY",
+            "more than one @",
+        ),
+        (
+            {"ELEARNING_MONGODB_URL": "mongodb://app:s3cret@s3cret@h/x"},
+            "ELEARNING_MONGODB_URL",
+            "more than one @",
+        ),
         ({"ELEARNING_MONGODB_URL": ""}, "ELEARNING_MONGODB_URL", "is not set"),
         ({"ELEARNING_MONGODB_URL": "http://h/x"}, "ELEARNING_MONGODB_URL", "is no URL"),
         ({"ELEARNING_MONGODB_URL": "mongodb://[::1/x"}, "ELEARNING_MONGODB_URL", "is no URL"),
@@ -182,6 +192,18 @@ def test_the_embedded_cluster_may_be_elsewhere(tmp_path: Path) -> None:
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"ELEARNING_SHARDS=\xff")
     with pytest.raises(SettingsError, match=r"\.env"):
+        Settings.load(tmp_path, {})
+
+
+def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    with pytest.raises(SettingsError, match=r"\.env: cannot be read"):
+        Settings.load(tmp_path, {})
+
+
+def test_a_line_that_cannot_be_parsed_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("A=1\nELEARNING_SHARDS='na\n")
+    with pytest.raises(SettingsError, match=r"\.env, line 2: is not of the form"):
         Settings.load(tmp_path, {})
 
 

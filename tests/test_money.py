@@ -50,6 +50,13 @@ def test_to_minor(amount: Decimal | int | str, currency: str, minor: int) -> Non
         ("", "not a number"),
         (0.1, "is a float"),
         (None, "not a number"),
+        (True, "not a number"),
+        ((0, (1,), 0), "not a number"),
+        pytest.param(10**6000, "is above", id="huge"),
+        pytest.param(-(10**6000), "is negative", id="hugely negative"),
+        ("1.00000000000000000000000000000000000001", "more than 2 decimals"),
+        ("0.999999999999999999999999999999999", "more than 2 decimals"),
+        ("0." + "0" * 200 + "1", "more than 2 decimals"),
     ],
 )
 def test_amounts_that_are_refused(amount: str, problem: str) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import make_url
 
 from elearning.cluster.embedded import EmbeddedCluster
 from elearning.ids import new_id
+from tests.importing.dataset import FILES, Dataset
 from tests.snapshots import connect
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,16 +159,27 @@ def test_demo_with_keep_runs_twice_and_leaves_the_servers(tmp_path: Path) -> Non
         elearning("down", "--delete", "--dir", str(folder))
 
 
-def test_import_oulad(
-    cluster: EmbeddedCluster, empty_databases: None, oulad_folder: Path, tmp_path: Path
-) -> None:
-    done = elearning("import", "oulad", str(oulad_folder), environment=cluster.environment())
+def test_import_oulad(cluster: EmbeddedCluster, empty_databases: None, tmp_path: Path) -> None:
+    for stem, lines in FILES.items():
+        Dataset(tmp_path).write(stem, lines)
+    done = elearning("import", "oulad", str(tmp_path), environment=cluster.environment())
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"^enrollments: 38\d$", done.stdout, re.MULTILINE)
-    assert "documents delivered to MongoDB: 384" in done.stdout
-    missing = elearning("import", "oulad", str(tmp_path), environment=cluster.environment())
+    assert re.search(r"^enrollments: 6$", done.stdout, re.MULTILINE)
+    assert "documents delivered to MongoDB: 6" in done.stdout
+    # Brackets are not markup.
+    missing = elearning("import", "oulad", "/no[/where]", environment=cluster.environment())
     assert missing.returncode == 1
+    assert "/no[/where]" in missing.stderr
     assert "Traceback" not in missing.stderr
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "x" * 300])
+def test_up_where_no_folder_can_be(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    done = elearning("up", "--dir", str(tmp_path / place))
+    assert done.returncode == 1
+    assert "cannot be a folder of databases" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_deliver(cluster: EmbeddedCluster, empty_databases: None) -> None:

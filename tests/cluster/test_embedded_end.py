@@ -122,3 +122,20 @@ def test_the_guard_leaves_other_programs_alone(tmp_path: Path) -> None:
         assert reader.poll() is None
         reader.kill()
     assert not folder.exists()
+
+
+def test_a_parent_that_ends_before_the_guard_is_ready_leaves_no_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "cluster"
+    folder.mkdir()
+    read, written = os.pipe()
+    os.close(read)  # nobody listens any more
+    done = subprocess.run(
+        [sys.executable, "-m", guard.__name__, str(folder), str(os.getpid())],
+        stdin=subprocess.DEVNULL,
+        stdout=written,
+        check=False,
+        timeout=WAIT_SECONDS,
+    )
+    os.close(written)
+    assert done.returncode == 0
+    assert not folder.exists()

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from elearning.cluster.embedded import EmbeddedCluster
-from elearning.crud import get_enrollment
+from elearning.crud import get_course, get_enrollment
 from elearning.documents import ContentType, CourseContent
 from elearning.errors import (
     AlreadyEnrolled,
@@ -18,6 +18,7 @@ from elearning.errors import (
     CourseNotOpen,
     ElearningError,
     InvalidId,
+    NodeUnavailable,
     UserNotFound,
 )
 from elearning.flows import NewUser, Platform, enroll, register
@@ -217,6 +218,26 @@ async def test_unknown_ids(
     with pytest.raises(error):
         await enroll(platform, ids["user"], ids["course"])
     assert snapshot() == before
+
+
+async def test_a_replica_that_dies_does_not_spoil_an_enrollment(
+    platform: Platform,
+    campus: Campus,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    calls = []
+
+    def dies_once(session: Any, course_id: UUID) -> Course:
+        calls.append(course_id)
+        if len(calls) == 1:
+            raise NodeUnavailable(node="eu-replica-1", address="x", problem="died")
+        return get_course(session, course_id)
+
+    monkeypatch.setattr("elearning.flows.enrollment.get_course", dies_once)
+    enrolled = await enroll(platform, campus.user_id, campus.course_id)
+    assert len(enrolled.curriculum) == 2
+    assert "the curriculum is read from the primary: eu-replica-1" in caplog.text
 
 
 async def test_mongodb_down_does_not_undo_the_enrollment(

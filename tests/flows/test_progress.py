@@ -108,6 +108,7 @@ async def test_lessons_completed_at_once(
         ({"time_spent": -1}, InvalidAmount),
         ({"time_spent": 2**31}, InvalidAmount),
         ({"time_spent": 1.5}, InvalidAmount),
+        pytest.param({"time_spent": 10**5000}, InvalidAmount, id="huge"),
         ({"time_spent": True}, InvalidAmount),
     ],
     ids=str,

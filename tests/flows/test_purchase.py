@@ -14,6 +14,8 @@ from elearning.errors import (
     CourseNotFound,
     CourseNotOpen,
     ElearningError,
+    GatewayFault,
+    GatewayIdTaken,
     InvalidAmount,
     InvalidId,
     InvalidText,
@@ -146,6 +148,44 @@ async def test_a_lost_answer_of_the_gateway_is_settled_later(
     assert len(gateway.charges) == 2
 
 
+@dataclass
+class BrokenGateway:
+    """Takes the money and answers nonsense."""
+
+    answer: Any
+    name: str = "broken"
+
+    async def charge(self, charge: Charge) -> str:
+        assert charge.amount
+        answer: str = self.answer
+        return answer
+
+
+@pytest.mark.parametrize("answer", [None, "", "x" * 201, 7])
+async def test_an_answer_of_the_gateway_that_is_no_id(
+    platform: Platform, campus: Campus, answer: Any
+) -> None:
+    with pytest.raises(GatewayFault, match="broken answered"):
+        await purchase(platform, campus.user_id, campus.course_id, BrokenGateway(answer))
+    async with platform.session(campus.region, consistency="primary") as session:
+        transaction = (await session.scalars(select(Transaction))).one()
+    assert transaction.status is TransactionStatus.PENDING
+    invoice_id = await settle(platform, transaction.id, BrokenGateway("fine"))
+    assert region_of(invoice_id) is campus.region
+
+
+async def test_an_id_that_the_gateway_gives_twice(platform: Platform, campus: Campus) -> None:
+    await purchase(platform, campus.user_id, campus.course_id, BrokenGateway("same"))
+    with pytest.raises(GatewayIdTaken, match="'same': broken has given that id to another"):
+        await purchase(platform, campus.user_id, campus.course_id, BrokenGateway("same"))
+
+
+async def test_ids_may_be_texts(platform: Platform, campus: Campus) -> None:
+    user_id, course_id = str(campus.user_id), str(campus.course_id)
+    invoice_id = await purchase(platform, user_id, course_id, SimulatedGateway())  # type: ignore[arg-type]
+    assert region_of(invoice_id) is campus.region
+
+
 async def test_settled_by_several_at_once(platform: Platform, campus: Campus) -> None:
     with pytest.raises(TimeoutError):
         await purchase(platform, campus.user_id, campus.course_id, UnreliableGateway(failures=1))
@@ -189,6 +229,10 @@ async def test_a_payment_with_a_stored_method(
         ({"user_id": new_id("europe")}, UserNotFound),
         ({"user_id": "me"}, InvalidId),
         ({"payment_method_id": new_id("europe")}, PaymentMethodNotFound),
+        ({"payment_method_id": "x"}, InvalidId),
+        ({"payment_method_id": 7}, InvalidId),
+        pytest.param({"amount": 10**6000, "currency": "EUR"}, InvalidAmount, id="huge"),
+        ({"amount": True, "currency": "EUR"}, InvalidAmount),
     ],
     ids=str,
 )

@@ -3,7 +3,8 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
-from sqlalchemy import insert
+import pytest
+from sqlalchemy import insert, select
 
 from elearning.documents import UserPreferences
 from elearning.flows import Platform, deliver, deliver_all
@@ -58,3 +59,28 @@ async def test_a_limit_takes_the_oldest(platform: Platform) -> None:
     assert await deliver(platform, "eu", limit=2) == 2
     delivered = {each.user_id async for each in UserPreferences.find_all()}
     assert delivered == set(users[:2])
+
+
+async def test_a_message_that_cannot_be_delivered_is_set_aside(
+    platform: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    user_id = new_id("europe")
+    async with platform.session("europe") as session, session.begin():
+        await session.execute(
+            insert(OutboxMessage),
+            [
+                {"topic": "of_a_newer_release", "payload": {}},
+                {"topic": "user_registered", "payload": {"user_id": "x", "preferences": {}}},
+            ],
+        )
+    await write(platform, user_id)
+    assert await deliver_all(platform) == 3
+    assert await UserPreferences.find_one({"user_id": user_id})
+    async with platform.session("europe", consistency="primary") as session:
+        left = (await session.scalars(select(OutboxMessage).order_by(OutboxMessage.id))).all()
+    assert [message.problem and message.problem.split(":")[0] for message in left] == [
+        "KeyError",
+        "ValueError",
+    ]
+    assert caplog.text.count("is set aside") == 2
+    assert await deliver_all(platform) == 0

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import event, func, insert, pool, select, text, update
-from sqlalchemy.exc import ArgumentError, InternalError
+from sqlalchemy import bindparam, event, func, insert, pool, select, text, union, update
+from sqlalchemy.exc import ArgumentError, IntegrityError, InternalError, UnboundExecutionError
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from elearning.cluster.embedded import EmbeddedCluster
@@ -17,6 +19,7 @@ from elearning.config import Settings
 from elearning.errors import (
     CrossShardRead,
     CrossShardWrite,
+    InvalidText,
     NodeUnavailable,
     RegionRequired,
     SettingsError,
@@ -24,7 +27,15 @@ from elearning.errors import (
 )
 from elearning.flows import Platform
 from elearning.ids import new_id
-from elearning.models import Course, CourseModule, Enrollment, OutboxMessage, User, UserProfile
+from elearning.models import (
+    Base,
+    Course,
+    CourseModule,
+    Enrollment,
+    OutboxMessage,
+    User,
+    UserProfile,
+)
 from elearning.regions import Region
 from elearning.routing import Consistency, Engines, RoutingSession, Token
 from elearning.routing.token import UNKNOWN, Position
@@ -366,7 +377,7 @@ def test_a_single_shard_needs_no_region(settings: Settings) -> None:
 def test_unknown_names(engines: Engines) -> None:
     with pytest.raises(UnknownRegion):
         RoutingSession(engines=engines, region="atlantis")
-    with pytest.raises(ValueError, match="sometimes"):
+    with pytest.raises(InvalidText, match="'sometimes' is none of eventual, session, primary"):
         RoutingSession(engines=engines, consistency="sometimes")
     with pytest.raises(SettingsError, match="no shard 'mars'"):
         engines.primary("mars")
@@ -480,6 +491,125 @@ def test_a_dead_replica_is_left_out(
     primary, found = "eu-primary", "eu-replica-1"
     assert nodes == [found, primary, primary, primary, primary, found]
     assert caplog.text.count("left out for 5 s: eu-replica-1 at") == 1
+
+
+@pytest.mark.parametrize("kind", ["in", "text", "executemany", "from_statement"])
+def test_ids_are_found_in_every_form(
+    engines: Engines, people: dict[Region, UUID], kind: str
+) -> None:
+    asia = people[Region.ASIA]
+    table = Base.metadata.tables["users"]
+    with RoutingSession(engines=engines, region="europe") as session, served(engines) as nodes:
+        change = update(User).values(first_name="X")
+        if kind == "in":
+            session.execute(change.where(User.id.in_([uuid4(), asia])))
+        elif kind == "text":
+            session.execute(change.where(User.id == str(asia)))
+        elif kind == "executemany":
+            by_id = update(table).where(table.c.id == bindparam("which")).values(first_name="X")
+            session.execute(by_id, [{"which": asia}])
+        else:
+            returning = change.where(User.id == asia).returning(User)
+            assert session.scalars(select(User).from_statement(returning)).one().id == asia
+        session.commit()
+    assert set(nodes) == {"asia-primary"}
+    with RoutingSession(engines=engines, consistency="primary") as session:
+        assert session.get_one(User, asia).first_name == "X"
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda one: select(func.count()).select_from(select(User).where(User.id == one).subquery()),
+        lambda one: select(select(User.id).where(User.id == one).exists()),
+        lambda one: union(
+            select(User.id).where(User.id == one),
+            select(UserProfile.user_id).where(UserProfile.user_id == one),
+        ),
+    ],
+    ids=["subquery", "exists", "union"],
+)
+def test_ids_are_found_inside_what_is_read_from(
+    engines: Engines, people: dict[Region, UUID], build: Callable[[UUID], Any]
+) -> None:
+    with RoutingSession(engines=engines, region="europe") as session, served(engines) as nodes:
+        assert session.execute(build(people[Region.ASIA])).scalar()
+        assert session.query(User).filter(User.id == people[Region.ASIA]).count() == 1
+    assert nodes == ["asia-replica-1", "asia-replica-1"]
+
+
+def test_an_insert_of_rows_of_two_shards_is_refused(
+    engines: Engines, people: dict[Region, UUID]
+) -> None:
+    rows = [
+        {
+            "id": new_id(region),
+            "email": f"{region}@example.com",
+            "first_name": "A",
+            "last_name": "B",
+        }
+        for region in ("europe", "asia")
+    ]
+    with (
+        RoutingSession(engines=engines, region="asia") as session,
+        pytest.raises(CrossShardWrite, match="shard asia and cannot write on shard eu"),
+    ):
+        session.execute(insert(User), rows)
+
+
+@pytest.mark.parametrize("option", ["yield_per", "stream_results"])
+def test_streaming_reads_a_replica_in_a_transaction(
+    engines: Engines, people: dict[Region, UUID], option: str
+) -> None:
+    with RoutingSession(engines=engines, region="europe") as session, served(engines) as nodes:
+        found = session.scalars(select(User.id), execution_options={option: 10}).all()
+        session.scalars(select(User.id)).all()
+    assert len(found) == 2
+    assert set(nodes) == {"eu-replica-1"}
+
+
+async def test_an_async_stream(platform: Platform, people: dict[Region, UUID]) -> None:
+    async with platform.session("europe") as session:
+        result = await session.stream_scalars(select(User.id))
+        assert {one async for one in result} == {people[Region.EUROPE], people[Region.AFRICA]}
+
+
+async def test_a_timeout_is_a_timeout(platform: Platform) -> None:
+    async with platform.session("europe") as session:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await session.execute(text("SELECT pg_sleep(30)"))
+
+
+def test_a_commit_whose_position_is_unknown_stands(
+    engines: Engines, people: dict[Region, UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import elearning.routing.session as module  # noqa: PLC0415
+
+    def lost(_: object) -> Position:
+        raise NodeUnavailable(node="eu-primary", address="x", problem="lost")
+
+    monkeypatch.setattr(module, "current_position", lost)
+    with RoutingSession(engines=engines, region="europe") as session, served(engines) as nodes:
+        session.execute(update(User).values(last_name="Kept"))
+        session.commit()
+        assert session.token == {"eu": UNKNOWN}
+        assert set(session.scalars(select(User.last_name))) == {"Kept"}
+    assert nodes == ["eu-primary", "eu-primary"]
+
+
+def test_a_session_that_has_nothing_to_run_on() -> None:
+    with pytest.raises(UnboundExecutionError):
+        RoutingSession().scalars(select(User))
+
+
+def test_no_parameters_in_errors(engines: Engines, people: dict[Region, UUID]) -> None:
+    with RoutingSession(engines=engines, region="europe") as session:
+        taken = session.get_one(User, people[Region.EUROPE]).email
+        session.add(User(email=taken, password_hash="$SECRET", first_name="A", last_name="B"))
+        with pytest.raises(IntegrityError) as caught:
+            session.flush()
+        assert "SECRET" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_enumerations_have_the_words_of_the_design() -> None:

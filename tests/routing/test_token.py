@@ -44,6 +44,15 @@ def test_what_is_no_token(text: str) -> None:
         Token.parse(text)
 
 
+def test_what_a_session_takes_for_a_token() -> None:
+    token = Token(eu=Position(1, 2))
+    assert Token.of(token) is token
+    assert Token.of(str(token)) == token
+    assert Token.of(None) == Token.of("") == {}
+    with pytest.raises(InvalidText, match="int is no consistency token"):
+        Token.of(5)
+
+
 def test_a_position_reads_what_postgresql_writes() -> None:
     position = Position.from_sql("0000000200000003000000FF", "3/FF000148")
     assert position == Position(2, 0x3FF000148)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, Column, CompoundSelect, Delete, Insert, Select, Subquery, Table, Update
+from sqlalchemy import Column, CompoundSelect, Delete, Insert, Select, Table, Update
 from sqlalchemy.orm import FromStatement
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import (
@@ -20,6 +20,7 @@ from sqlalchemy.sql.elements import (
     TextClause,
 )
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.selectable import AliasedReturnsRows
 
 from elearning.models import Base, Global, Record
 
@@ -42,7 +43,7 @@ READ_ONLY_FUNCTIONS = frozenset(
 def only_reads(statement: object) -> bool:
     """Tell whether a statement is positively known to read.
 
-    A plain SELECT without FOR UPDATE, without data-modifying CTE, without text,
+    A plain SELECT without FOR UPDATE, without data-modifying without text,
     hints or functions that are not known. Whatever is unclear does not count.
     """
     if not isinstance(statement, Select | CompoundSelect):
@@ -136,10 +137,13 @@ def _ids_inside(
 
     So does ``Query.count()`` wrap a query, and ``select(exists(…))``.
     """
-    inside: list[object] = [
-        each.element for each in statement.get_final_froms() if isinstance(each, Subquery | CTE)
-    ]
-    if not statement.get_final_froms():
+    inside: list[object] = []
+    for source in statement.get_final_froms():
+        element: object = source
+        while isinstance(element, AliasedReturnsRows):  # a subquery, a an alias of one
+            element = element.element
+        inside.append(element)
+    if not inside:
         inside = [
             part
             for column in statement.selected_columns
