@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from elearning.importing.oulad import import_oulad
 from tests.importing.dataset import FILES, Dataset
 
-ROWS = 100_000  # kept in memory, they take 40 MB
+ROWS = 40_000  # kept in memory, they take 16 MB
 MEGABYTE = 2**20
 
 

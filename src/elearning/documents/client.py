@@ -29,7 +29,7 @@ class Documents:
     Args:
         settings: where MongoDB is.
         timeout: seconds to look for a server before an operation fails.
-        operation_timeout: seconds that an operation may take in all.
+        answer_timeout: seconds that a server may take to answer.
         listeners: are told of every command (`pymongo.monitoring`).
     """
 
@@ -38,7 +38,7 @@ class Documents:
         settings: MongoSettings,
         *,
         timeout: float = 2.0,
-        operation_timeout: float = 10.0,
+        answer_timeout: float = 5.0,
         listeners: Sequence[CommandListener] = (),
     ) -> None:
         options: dict[str, Any] = {
@@ -49,7 +49,7 @@ class Documents:
             "serverSelectionTimeoutMS": int(timeout * 1000),
             "connectTimeoutMS": int(timeout * 1000),
             # A server that hangs must not hold up a flow for ever.
-            "timeoutMS": int(operation_timeout * 1000),
+            "socketTimeoutMS": int(answer_timeout * 1000),
         }
         try:
             self.client: Any = _client_class()(settings.url, **options)
