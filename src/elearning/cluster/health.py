@@ -17,6 +17,8 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 from pymongo import MongoClient
+from pymongo.collection import Collection
+from pymongo.errors import ExecutionTimeout
 from sqlalchemy import URL
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
@@ -26,6 +28,7 @@ from elearning.money import from_minor
 __all__ = ["HealthReport", "NodeHealth", "Totals", "check_health"]
 
 _CONNECT_TIMEOUT = 2  # seconds; libpq has no shorter one
+_COUNT_TIMEOUT = 500  # milliseconds
 _COLLECTIONS = ("course_content", "user_preferences")
 
 
@@ -191,13 +194,21 @@ def _check_mongodb(node: NodeHealth, counted: dict[str, Totals], settings: Mongo
             database.command("ping")
             node.latency_ms = round((monotonic() - start) * 1000, 2)
             counted["mongodb"] = Totals(
-                documents=sum(database[name].estimated_document_count() for name in _COLLECTIONS)
+                documents=sum(_count_documents(database[name]) for name in _COLLECTIONS)
             )
     except Exception as error:  # noqa: BLE001 - whatever is wrong with a node is its report
         node.problem = _first_line(error).split(",", 1)[0].split(" (configured", 1)[0]
         return
     node.problem = None
     node.ok = True
+
+
+def _count_documents(collection: Collection[dict[str, Any]]) -> int:
+    """Count; an estimate, which is wrong after a crash, only where counting takes too long."""
+    try:
+        return collection.count_documents({}, maxTimeMS=_COUNT_TIMEOUT)
+    except ExecutionTimeout:
+        return collection.estimated_document_count()
 
 
 def _sum(counted: dict[str, Totals], expected: Iterable[str]) -> Totals:
