@@ -216,6 +216,11 @@ def test_a_write_on_a_second_shard_is_refused(engines: Engines, people: dict[Reg
         with pytest.raises(CrossShardWrite, match="use a session of its own"):
             session.execute(update(User).where(User.id == other.id).values(first_name="Y"))
         session.rollback()
+        # What is set to the value that it has is not written.
+        other = session.get_one(User, people[Region.EUROPE])
+        other.first_name = str(other.first_name)
+        session.execute(update(User).where(User.id == people[Region.ASIA]).values(last_name="Y"))
+        session.rollback()
         # One after the other is fine.
         session.execute(update(User).where(User.id == one.id).values(first_name="Y"))
         session.commit()

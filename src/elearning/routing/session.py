@@ -263,7 +263,9 @@ def _before_flush(session: Session, _: UOWTransaction, __: object) -> None:
     assign_ids(session.new, session.region)
     if not session._routes:  # noqa: SLF001
         return
-    for row in (*session.new, *session.dirty, *session.deleted):
+    # What was set to the value that it had is dirty, and not written.
+    changed = [row for row in session.dirty if session.is_modified(row)]
+    for row in (*session.new, *changed, *session.deleted):
         home = home_of(row) if isinstance(row, Record) else None
         session._pin(  # noqa: SLF001
             session._nodes.home(home)  # noqa: SLF001
