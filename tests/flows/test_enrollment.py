@@ -6,10 +6,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from elearning.cluster.embedded import EmbeddedCluster
-from elearning.crud import get_course, get_enrollment
+from elearning.crud import enroll_user, get_course, get_enrollment
 from elearning.documents import ContentType, CourseContent
 from elearning.errors import (
     AlreadyEnrolled,
@@ -102,6 +102,23 @@ async def test_the_last_seat_is_given_once(platform: Platform, campus: Campus) -
     assert len(errors) == 9
     async with platform.session(campus.region, consistency="primary") as session:
         assert await session.scalar(select(func.count()).select_from(Enrollment)) == 3
+
+
+async def test_the_last_seat_waits_for_who_asked_first(platform: Platform, campus: Campus) -> None:
+    await set_course(platform, campus, max_enrollments=1)
+    (other,) = await more_users(platform, campus.region, 1)
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    async with platform.session(campus.region) as first:
+        await first.run_sync(enroll_user, other, campus.course_id)
+        second = asyncio.create_task(enroll(platform, campus.user_id, campus.course_id))
+        async with platform.session(campus.region) as watch, asyncio.timeout(10):
+            waits = False
+            while not (waits or second.done()):
+                waits = bool(await watch.scalar(waiting))
+        assert not second.done()
+        await first.commit()
+    with pytest.raises(CourseFull):
+        await second
 
 
 async def test_a_seat_that_came_free_is_given_although_the_replica_lags(
