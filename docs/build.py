@@ -1,20 +1,25 @@
-"""Writes docs/reference.md from the code: ``make docs``.
+"""Writes what follows from the code: ``make docs``.
 
-With ``--check`` it writes nothing and fails where the file is not up to date.
+That is docs/reference.md, and the catalog that ``elearning migrate --check`` compares shards
+with, read from a database of its own. With ``--check`` it writes nothing and fails where the
+reference is not up to date; for the catalog, a test does so.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import sys
 from pathlib import Path
 
 from sqlalchemy import Table
 
 from elearning import config, errors
-from elearning.models import Base
+from elearning.models import Base, States
 
+ROOT = Path(__file__).resolve().parents[1]
+CATALOG = ROOT / "src" / "elearning" / "cluster" / "migrations" / "catalog.json"
 TARGET = Path(__file__).with_name("reference.md")
 MODULES = (
     "elearning.regions",
@@ -28,7 +33,7 @@ MODULES = (
     "elearning.crud",
     "elearning.flows",
     "elearning.cluster.embedded",
-    "elearning.cluster.migrate",
+    "elearning.cluster.migrations",
     "elearning.cluster.health",
     "elearning.importing.catalog",
     "elearning.importing.oulad",
@@ -74,6 +79,9 @@ def table_section(table: Table) -> list[str]:
         notes += [] if column.nullable else ["not null"]
         notes += [column.comment] if column.comment else []
         lines.append(f"| {column.name} | {column.type} | {'; '.join(notes)} |")
+    states: States | None = table.info.get("states")
+    if states is not None:
+        lines += ["", "Its states:", "", "```mermaid", states.diagram(), "```"]
     return [*lines, ""]
 
 
@@ -90,6 +98,23 @@ def reference() -> str:
     return "\n".join(lines)
 
 
+def catalog() -> dict[str, str]:
+    """Return what a shard at head consists of."""
+    # The servers' packages are needed for this alone.
+    from elearning.cluster.embedded import Topology  # noqa: PLC0415
+    from elearning.cluster.migrations.access import owner_connection  # noqa: PLC0415
+    from elearning.cluster.migrations.catalog import read_catalog  # noqa: PLC0415
+    from elearning.regions import Region  # noqa: PLC0415
+    from elearning.testing.databases import migrated_cluster  # noqa: PLC0415
+
+    topology = Topology(shards={"one": tuple(Region)}, replicas=0)
+    with (
+        migrated_cluster(topology=topology) as (_, settings),
+        owner_connection(settings.shards[0]) as connection,
+    ):
+        return read_catalog(connection)
+
+
 def main() -> int:
     """Write the page, or check it."""
     text = reference()
@@ -100,7 +125,8 @@ def main() -> int:
             return 1
         return 0
     TARGET.write_text(text, "utf-8")
-    print(f"wrote {TARGET}")
+    CATALOG.write_text(json.dumps(catalog(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    print(f"wrote {TARGET} and {CATALOG}")
     return 0
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -33,7 +33,7 @@ from sqlalchemy.exc import ArgumentError
 from elearning.errors import SettingsError, UnknownRegion
 from elearning.regions import Region
 
-__all__ = ["MongoSettings", "Settings", "Shard", "cluster_folder"]
+__all__ = ["MongoSettings", "Settings", "Shard", "address_of", "cluster_folder"]
 
 DRIVER = "postgresql+psycopg"
 CLUSTER_ENV = "cluster.env"
@@ -142,6 +142,12 @@ class Settings:
         """
         wanted = Region.parse(region)
         return next(shard for shard in self.shards if wanted in shard.regions)
+
+
+def address_of(url: URL) -> str:
+    """Return host and port of a URL, without user and password."""
+    hosts: Iterable[str] = url.normalized_query.get("host", ())
+    return ",".join(hosts) or f"{url.host}:{url.port or 5432}"
 
 
 def cluster_folder(root: Path, values: Mapping[str, str]) -> Path:

@@ -9,9 +9,10 @@ ElearningError
 │   └── UserNotFound, CourseNotFound, EnrollmentNotFound, LessonNotFound,
 │       PaymentMethodNotFound, TransactionNotFound
 ├── Conflict
-│   ├── EmailTaken, AlreadyEnrolled, CourseFull, CourseNotOpen
-│   ├── EnrollmentNotActive, TransactionNotPending, GatewayIdTaken
-│   └── MisroutedRow
+│   ├── EmailTaken, AlreadyEnrolled, CourseFull, CourseNotOpen, EnrollmentClosed
+│   ├── EnrollmentNotActive, TransactionNotPending, GatewayIdTaken, RefundRefused
+│   ├── MisroutedRow, IllegalStep, FixedColumn
+│   └── NotPermitted
 ├── PaymentDeclined
 ├── GatewayFault
 ├── RoutingError
@@ -19,7 +20,10 @@ ElearningError
 ├── NodeUnavailable
 ├── MalformedFile
 │   └── MalformedRow
+├── SchemaMismatch
 ├── MigrationError
+│   ├── ShardAhead, ForeignDatabase, RightsMissing
+│   └── MigrationLocked
 └── ClusterError
     └── BinaryNotFound, ServerStartError
 
@@ -45,10 +49,14 @@ __all__ = [
     "CrossShardWrite",
     "ElearningError",
     "EmailTaken",
+    "EnrollmentClosed",
     "EnrollmentNotActive",
     "EnrollmentNotFound",
+    "FixedColumn",
+    "ForeignDatabase",
     "GatewayFault",
     "GatewayIdTaken",
+    "IllegalStep",
     "InvalidAmount",
     "InvalidEmail",
     "InvalidId",
@@ -58,15 +66,21 @@ __all__ = [
     "MalformedFile",
     "MalformedRow",
     "MigrationError",
+    "MigrationLocked",
     "MisroutedRow",
     "NodeUnavailable",
     "NotFound",
+    "NotPermitted",
     "PaymentDeclined",
     "PaymentMethodNotFound",
+    "RefundRefused",
     "RegionRequired",
+    "RightsMissing",
     "RoutingError",
+    "SchemaMismatch",
     "ServerStartError",
     "SettingsError",
+    "ShardAhead",
     "TransactionNotFound",
     "TransactionNotPending",
     "UnknownCurrency",
@@ -241,7 +255,10 @@ class EnrollmentNotActive(Conflict):
 class TransactionNotPending(Conflict):
     """A transaction leaves the state "pending" once."""
 
-    template = "transaction {transaction_id} is {status}: only a pending one can be completed"
+    template = (
+        "transaction {transaction_id} is {status}: only a pending one changes, and a refund is a "
+        "transaction of its own"
+    )
     sqlstate = "LE026"
 
 
@@ -255,6 +272,22 @@ class GatewayIdTaken(Conflict):
     sqlstate = "LE027"
 
 
+class EnrollmentClosed(Conflict):
+    """The course takes enrollments at another time."""
+
+    template = "course {course_id} takes enrollments from {opens} to {closes}, and not now"
+    sqlstate = "LE028"
+
+
+class RefundRefused(Conflict):
+    """A refund takes back a completed payment, and no more than was paid."""
+
+    template = (
+        "{amount} {currency} of transaction {transaction_id} cannot be refunded: it {problem}"
+    )
+    sqlstate = "LE034"
+
+
 class MisroutedRow(Conflict):
     """A row's id names a region that this shard does not host."""
 
@@ -263,6 +296,32 @@ class MisroutedRow(Conflict):
         "write it on its home shard, or run 'elearning migrate' if the settings moved the region"
     )
     sqlstate = "LE031"
+
+
+class IllegalStep(Conflict):
+    """A status is not followed by this one."""
+
+    template = (
+        "{table} {id} cannot go from {before} to {after}: "
+        "docs/reference.md draws the steps that there are"
+    )
+    sqlstate = "LE032"
+
+
+class FixedColumn(Conflict):
+    """A column that tells whose a row is, or what was agreed, never changes."""
+
+    template = "{columns} of {table} {id} cannot change: add a row of its own instead"
+    sqlstate = "LE033"
+
+
+class NotPermitted(Conflict):
+    """The application's role may not do this; `models/grants.py` lists what it may."""
+
+    template = (
+        "{node} refuses this to the role {role}: {problem}. "
+        "If the role should have that right, 'elearning migrate' grants it"
+    )
 
 
 class PaymentDeclined(ElearningError):
@@ -326,10 +385,55 @@ class MalformedRow(MalformedFile):
     template = "{file}, line {line}: {problem}"
 
 
+class SchemaMismatch(ElearningError):
+    """The schema of a shard is not the one that this release is written for."""
+
+    template = (
+        "shard {shard} is at revision {found}, this release needs {expected}: "
+        "run 'elearning migrate' of this release first"
+    )
+
+
 class MigrationError(ElearningError):
     """A shard could not be migrated."""
 
     template = "shard {shard}: {problem}"
+
+
+class ShardAhead(MigrationError):
+    """A newer release has migrated the shard."""
+
+    template = (
+        "shard {shard} is at revision {found}, which this release does not know (its newest is "
+        "{head}): migrate with the newer release"
+    )
+
+
+class ForeignDatabase(MigrationError):
+    """The database holds something else than a shard."""
+
+    template = (
+        "shard {shard}: the database {database} at {address} is not one of ours, it holds {found}: "
+        "correct the URL, or name an empty database"
+    )
+
+
+class RightsMissing(MigrationError):
+    """The role that migrates may not do so."""
+
+    template = (
+        "shard {shard}: the role {role} may not {action} in {database} at {address}: "
+        "set {variable} to the URL of the database's owner"
+    )
+
+
+class MigrationLocked(MigrationError):
+    """Another migration holds the shard."""
+
+    template = (
+        "shard {shard}: another migration (process {pid} of the server) still runs after "
+        "{seconds} s: wait for it, or give more time with --lock-wait"
+    )
 
 
 class ClusterError(ElearningError):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from elearning.cli.migrating import migrate_command
 from elearning.cli.output import console, errors
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 importing = typer.Typer(help="Load data sets.", no_args_is_help=True)
 app.add_typer(importing, name="import")
+app.command("migrate")(migrate_command)
 
 Folder = Annotated[
     Path | None,
@@ -91,22 +93,6 @@ def status(folder: Folder = None) -> None:
     print_status(nodes)
     if not all(node.running for node in nodes):
         console.print("'elearning up' starts what does not run")
-        raise typer.Exit(1)
-
-
-@app.command("migrate")
-def migrate_command() -> None:
-    """Bring every shard to the newest revision; exit code 1 when one fails."""
-    from elearning.cli.output import print_migrated
-    from elearning.cluster.migrate import migrate
-    from elearning.config import Settings
-
-    failed = False
-    for result in migrate(Settings.load()):
-        print_migrated(result)
-        failed = failed or result.error is not None
-    if failed:
-        errors.print("run it again when the cause is gone: it goes on where it stopped")
         raise typer.Exit(1)
 
 

@@ -13,11 +13,11 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from elearning.cli.output import console, mark, print_health, print_migrated
+from elearning.cli.output import console, mark, print_health, print_migrated, print_migrated_header
 from elearning.cli.tracing import Trace
 from elearning.cluster.embedded import EmbeddedCluster, ephemeral_cluster
 from elearning.cluster.health import check_health
-from elearning.cluster.migrate import migrate
+from elearning.cluster.migrations import migrate
 from elearning.config import Settings
 from elearning.crud import NewUser, get_user_by_email
 from elearning.errors import ClusterError, ElearningError, MigrationError, UserNotFound
@@ -54,8 +54,10 @@ def run_demo(folder: Path, fixtures: Path, *, keep: bool) -> None:
     with _cluster(folder, keep=keep) as cluster:
         settings = Settings.from_mapping(cluster.environment())
         console.rule("2. one history of migrations, every shard")
+        width = max(len(shard.name) for shard in settings.shards)
+        print_migrated_header(width)
         for result in migrate(settings):
-            print_migrated(result)
+            print_migrated(result, width)
             if result.error is not None:
                 raise MigrationError(shard=result.shard, problem=result.error)
         asyncio.run(_Demo(settings, fixtures).run())

@@ -11,9 +11,17 @@ from rich.table import Table
 if TYPE_CHECKING:
     from elearning.cluster.embedded import NodeStatus
     from elearning.cluster.health import HealthReport
-    from elearning.cluster.migrate import Migrated
+    from elearning.cluster.migrations import Drift, Migrated
 
-__all__ = ["console", "errors", "print_health", "print_migrated", "print_status"]
+__all__ = [
+    "console",
+    "errors",
+    "print_drift",
+    "print_health",
+    "print_migrated",
+    "print_migrated_header",
+    "print_status",
+]
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -47,18 +55,40 @@ def print_health(report: HealthReport) -> None:
         console.print(f"[red]not counted: {', '.join(totals.missing)}[/]")
 
 
-def print_migrated(result: Migrated) -> None:
+def print_migrated_header(width: int) -> None:
+    """Print the titles over the lines of `print_migrated`; a name has this width at most."""
+    console.print(f"  {'shard':<{max(width, 5)}}  {'from':<12}  {'to':<12}  {'time':>7}")
+
+
+def print_migrated(result: Migrated, width: int) -> None:
     """Print the line of one shard."""
-    if result.error is not None:
-        errors.print(
-            f"{mark(ok=False)} shard {result.shard}: {escape(result.error)}", soft_wrap=True
-        )
-        return
-    done = f"{result.applied} revision(s) run" if result.applied else "nothing to do"
+    if result.error is None:
+        told = f"{result.applied} revision(s) run" if result.applied else "nothing to do"
+    else:
+        told = f"[red]{escape(result.error)}[/]"
     console.print(
-        f"{mark(ok=True)} shard {result.shard}: at {result.revision}, {done} "
-        f"({result.seconds:.1f} s)"
+        f"{mark(ok=result.error is None)} {result.shard:<{max(width, 5)}}  "
+        f"{result.before or '-':<12}  {result.after or '-':<12}  {result.seconds:>5.1f} s  {told}",
+        soft_wrap=True,
     )
+
+
+def print_drift(drift: Drift) -> None:
+    """Print how one shard differs from head."""
+    if drift.error is not None:
+        console.print(f"{mark(ok=False)} {escape(drift.error)}", soft_wrap=True)
+        return
+    number = len(drift.differences)
+    console.print(
+        f"{mark(ok=drift.ok)} shard {drift.shard}: {number or 'no'} difference(s) from "
+        f"{drift.revision}"
+    )
+    for difference in drift.differences:
+        console.print(
+            "\n".join(f"    {line}" for line in difference.splitlines()),
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def print_status(nodes: list[NodeStatus]) -> None:

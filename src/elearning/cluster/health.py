@@ -22,7 +22,7 @@ from pymongo.errors import ExecutionTimeout
 from sqlalchemy import URL
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-from elearning.config import MongoSettings, Settings, Shard
+from elearning.config import MongoSettings, Settings, Shard, address_of
 from elearning.money import from_minor
 
 __all__ = ["HealthReport", "NodeHealth", "Totals", "check_health"]
@@ -99,7 +99,7 @@ def check_health(settings: Settings, *, timeout: float = 3.0) -> HealthReport:
             for number, url in enumerate(shard.replicas, start=1)
         ]
         for role, name, url in urls:
-            node = NodeHealth(name, role, _address(url))
+            node = NodeHealth(name, role, address_of(url))
             nodes.append(node)
             tasks.append(_task(_check_server, node, url))
         tasks.append(_task(_count_shard, counted, shard, deadline))
@@ -226,11 +226,6 @@ def _sum(counted: dict[str, Totals], expected: Iterable[str]) -> Totals:
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
-
-
-def _address(url: URL) -> str:
-    hosts = url.normalized_query.get("host", ())
-    return ",".join(hosts) or f"{url.host}:{url.port or 5432}"
 
 
 def _mongo_address(settings: MongoSettings) -> str:

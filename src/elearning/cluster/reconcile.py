@@ -1,22 +1,36 @@
-"""Brings a shard's bookkeeping in line with the settings."""
+"""Brings a shard in line with the settings and the models, after it was migrated."""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete
+from collections.abc import Iterator
+
+from sqlalchemy import ColumnElement, Connection, Executable, delete, text
 from sqlalchemy.dialects.postgresql import insert
 
 from elearning.config import Shard
 from elearning.models import HostedRegion
+from elearning.models.grants import grant_statements
+from elearning.models.routines import FUNCTIONS
 
-__all__ = ["host_regions"]
+__all__ = ["reconcile", "reconcile_statements"]
 
 
-def host_regions(connection: Connection, shard: Shard) -> None:
-    """Write which regions a shard hosts; ids of others are refused from then on."""
+def reconcile(connection: Connection, shard: Shard) -> None:
+    """Write which regions a shard hosts, and grant each role what it needs.
+
+    Ids of other regions are refused from then on. Running it again changes nothing.
+    """
+    connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+    for statement in reconcile_statements(shard):
+        connection.execute(statement)
+
+
+def reconcile_statements(shard: Shard) -> Iterator[Executable]:
+    """Yield the statements of `reconcile`."""
     codes = [region.code for region in shard.regions]
-    connection.execute(delete(HostedRegion).where(HostedRegion.region_code.not_in(codes)))
-    if codes:
-        connection.execute(
-            insert(HostedRegion).on_conflict_do_nothing(),
-            [{"region_code": code} for code in codes],
-        )
+    hosted: ColumnElement[int] = HostedRegion.__table__.c.region_code
+    yield delete(HostedRegion).where(hosted.not_in(codes))
+    for code in codes:
+        yield insert(HostedRegion).values(region_code=code).on_conflict_do_nothing()
+    for statement in grant_statements(FUNCTIONS):
+        yield text(statement.replace(":", r"\:"))

@@ -11,12 +11,16 @@ from elearning.models.enrollment import Enrollment, EnrollmentStatus
 from elearning.models.invoice import Invoice, InvoiceStatus
 from elearning.models.lesson_progress import LessonProgress
 from elearning.models.payment_method import PaymentMethod, PaymentMethodType
+from elearning.models.revisions import HEAD, REVISIONS
 from elearning.models.routines import attach_routines
+from elearning.models.states import States
 from elearning.models.transaction import Transaction, TransactionStatus, TransactionType
 from elearning.models.user import User, UserStatus, UserType
 from elearning.models.user_profile import UserProfile
 
 __all__ = [
+    "HEAD",
+    "REVISIONS",
     "Base",
     "Course",
     "CourseCategory",
@@ -39,6 +43,7 @@ __all__ = [
     "PaymentMethodType",
     "Record",
     "Regional",
+    "States",
     "Transaction",
     "TransactionStatus",
     "TransactionType",

@@ -28,7 +28,9 @@ class HostedRegion(Base):
 
     __tablename__ = "hosted_regions"
 
-    region_code: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    region_code: Mapped[int] = mapped_column(
+        SmallInteger, primary_key=True, autoincrement=False, comment="byte 7 of the ids"
+    )
 
     __table_args__ = (
         CheckConstraint("region_code BETWEEN 1 AND 6", name="region_code"),
@@ -41,11 +43,17 @@ class InvoiceCounter(Base):
 
     __tablename__ = "invoice_counters"
 
-    region_code: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    region_code: Mapped[int] = mapped_column(
+        SmallInteger, primary_key=True, autoincrement=False, comment="byte 7 of the ids"
+    )
     year: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
-    last_number: Mapped[int] = mapped_column(Integer)
+    last_number: Mapped[int] = mapped_column(Integer, comment="0: none yet")
 
-    __table_args__ = ({"comment": "The last invoice number of a region and year"},)
+    __table_args__ = (
+        CheckConstraint("region_code BETWEEN 1 AND 6", name="region_code"),
+        CheckConstraint("last_number >= 0", name="last_number"),
+        {"comment": "The last invoice number of a region and year"},
+    )
 
 
 class OutboxMessage(Base):
@@ -54,8 +62,8 @@ class OutboxMessage(Base):
     __tablename__ = "outbox"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    topic: Mapped[str] = mapped_column(String(64))
-    payload: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    topic: Mapped[str] = mapped_column(String(64), comment="what happened; names the handler")
+    payload: Mapped[dict[str, Any]] = mapped_column(JSONB, comment="what the handler is given")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     problem: Mapped[str | None] = mapped_column(
         Text, comment="why it cannot be delivered; such a message is set aside"

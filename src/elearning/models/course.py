@@ -25,7 +25,13 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from elearning.models.base import Global
 from elearning.models.course_category import CourseCategory
-from elearning.models.types import currency_check, enum_type, home_unique
+from elearning.models.types import (
+    currency_check,
+    enum_type,
+    home_unique,
+    not_blank,
+    same_home,
+)
 from elearning.models.user import User
 from elearning.money import from_minor
 
@@ -58,16 +64,19 @@ class Course(Global):
     __tablename__ = "courses"
     __owner__ = "instructor"
 
-    course_code: Mapped[str] = mapped_column(String(50))
-    slug: Mapped[str] = mapped_column(String(150))
+    course_code: Mapped[str] = mapped_column(String(50), comment="such as PY-101")
+    slug: Mapped[str] = mapped_column(String(150), comment="the title as a part of a URL")
     title: Mapped[str] = mapped_column(String(300))
     description: Mapped[str] = mapped_column(Text, default="", server_default="")
-    instructor_id: Mapped[UUID]
+    instructor_id: Mapped[UUID] = mapped_column(comment="a user of the course's home region")
     category_id: Mapped[UUID | None] = mapped_column(
         ForeignKey(CourseCategory.id, ondelete="RESTRICT"), index=True
     )
     level: Mapped[CourseLevel] = mapped_column(
-        enum_type(CourseLevel), default=CourseLevel.BEGINNER, server_default="beginner"
+        enum_type(CourseLevel),
+        default=CourseLevel.BEGINNER,
+        server_default="beginner",
+        comment="what the course expects of its students",
     )
     price_minor: Mapped[int] = mapped_column(
         "price",
@@ -82,13 +91,21 @@ class Course(Global):
     status: Mapped[CourseStatus] = mapped_column(
         enum_type(CourseStatus), default=CourseStatus.DRAFT, server_default="draft"
     )
-    max_enrollments: Mapped[int | None] = mapped_column(Integer, comment="NULL: no limit")
+    max_enrollments: Mapped[int | None] = mapped_column(Integer, comment="seats; NULL: no limit")
+    enrollment_opens_at: Mapped[datetime | None] = mapped_column(
+        comment="enrollments are taken from then on; NULL: from publication"
+    )
+    enrollment_closes_at: Mapped[datetime | None] = mapped_column(
+        comment="enrollments are taken until then; NULL: while it is published"
+    )
     rating_sum: Mapped[int] = mapped_column(
         BigInteger,
         server_default="0",
         comment="kept, with total_ratings, by the trigger update_course_rating",
     )
-    total_ratings: Mapped[int] = mapped_column(Integer, server_default="0")
+    total_ratings: Mapped[int] = mapped_column(
+        Integer, server_default="0", comment="how many reviews there are"
+    )
     rating: Mapped[Decimal | None] = mapped_column(
         Numeric(3, 2),
         Computed("round(rating_sum::numeric / NULLIF(total_ratings, 0), 2)", persisted=True),
@@ -121,9 +138,17 @@ class Course(Global):
             name="fk_courses_instructor_id",
             postgresql_not_valid=True,
         ),
+        same_home("instructor_id"),
+        not_blank("course_code"),
+        not_blank("slug"),
+        not_blank("title"),
+        not_blank("language"),
         CheckConstraint("price >= 0", name="price"),
         CheckConstraint("max_enrollments > 0", name="max_enrollments"),
         CheckConstraint("duration_hours >= 0", name="duration_hours"),
+        CheckConstraint("enrollment_closes_at > enrollment_opens_at", name="enrollment_closes_at"),
+        CheckConstraint("total_ratings >= 0", name="total_ratings"),
+        CheckConstraint("rating BETWEEN 1 AND 5", name="rating"),
         CheckConstraint("status <> 'published' OR published_at IS NOT NULL", name="published_at"),
         CheckConstraint("status <> 'archived' OR archived_at IS NOT NULL", name="archived_at"),
         currency_check(),

@@ -9,7 +9,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from elearning.models.base import Global
-from elearning.models.types import home_unique
+from elearning.models.types import home_unique, not_blank
 
 if TYPE_CHECKING:
     from elearning.models.course import Course
@@ -24,10 +24,12 @@ class CourseCategory(Global):
     __owner__ = "parent"
 
     parent_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("course_categories.id", ondelete="RESTRICT"), index=True
+        ForeignKey("course_categories.id", ondelete="RESTRICT"),
+        index=True,
+        comment="NULL: a root of the tree",
     )
     category_name: Mapped[str] = mapped_column(String(100))
-    slug: Mapped[str] = mapped_column(String(100))
+    slug: Mapped[str] = mapped_column(String(100), comment="the name as a part of a URL")
     description: Mapped[str] = mapped_column(Text, default="", server_default="")
 
     parent: Mapped[CourseCategory | None] = relationship(
@@ -42,6 +44,8 @@ class CourseCategory(Global):
 
     __table_args__ = (
         CheckConstraint("parent_id <> id", name="parent"),
+        not_blank("category_name"),
+        not_blank("slug"),
         home_unique("uq_course_categories_slug", "slug"),
         home_unique("uq_course_categories_category_name", "category_name"),
         {"comment": "The tree of subjects"},

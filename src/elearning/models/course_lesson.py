@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from elearning.models.base import Global
 from elearning.models.course_module import CourseModule
-from elearning.models.types import enum_type
+from elearning.models.types import enum_type, not_blank, same_home
 
 __all__ = ["CourseLesson", "LessonType"]
 
@@ -34,7 +34,9 @@ class CourseLesson(Global):
     module_id: Mapped[UUID] = mapped_column(ForeignKey(CourseModule.id, ondelete="RESTRICT"))
     position: Mapped[int] = mapped_column(Integer, comment="order in the module, from 1")
     title: Mapped[str] = mapped_column(String(300))
-    lesson_type: Mapped[LessonType] = mapped_column(enum_type(LessonType))
+    lesson_type: Mapped[LessonType] = mapped_column(
+        enum_type(LessonType), comment="what a student does in it"
+    )
     content_id: Mapped[UUID | None] = mapped_column(
         index=True, comment="course_content.content_id in MongoDB; NULL: no content yet"
     )
@@ -42,11 +44,15 @@ class CourseLesson(Global):
     is_preview: Mapped[bool] = mapped_column(
         default=False, server_default=false(), comment="open to people who are not enrolled"
     )
-    archived_at: Mapped[datetime | None]
+    archived_at: Mapped[datetime | None] = mapped_column(
+        comment="from then on it counts in no progress; NULL: it counts"
+    )
 
     module: Mapped[CourseModule] = relationship(back_populates="lessons", lazy="raise")
 
     __table_args__ = (
+        same_home("module_id"),
+        not_blank("title"),
         CheckConstraint("position > 0", name="position"),
         CheckConstraint("duration_minutes >= 0", name="duration_minutes"),
         UniqueConstraint("module_id", "position"),

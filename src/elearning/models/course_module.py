@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from elearning.models.base import Global
 from elearning.models.course import Course
+from elearning.models.types import not_blank, same_home
 
 if TYPE_CHECKING:
     from elearning.models.course_lesson import CourseLesson
@@ -37,7 +38,9 @@ class CourseModule(Global):
     )
 
     __table_args__ = (
+        same_home("course_id"),
+        not_blank("title"),
         CheckConstraint("position > 0", name="position"),
         UniqueConstraint("course_id", "position"),
-        {"comment": "The chapters of a course"},
+        {"comment": "The chapters of a course", "info": {"fixed": ("course_id",)}},
     )

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, Text
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    SmallInteger,
+    Text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from elearning.models.base import Regional
 from elearning.models.course import Course
 from elearning.models.enrollment import Enrollment
+from elearning.models.types import same_home
 
 __all__ = ["CourseReview"]
 
@@ -21,18 +29,31 @@ class CourseReview(Regional):
     __owner__ = "enrollment"
     __counted_in__ = "course"
 
-    enrollment_id: Mapped[UUID] = mapped_column(
-        ForeignKey(Enrollment.id, ondelete="CASCADE"), unique=True
-    )
+    enrollment_id: Mapped[UUID] = mapped_column(unique=True)
     course_id: Mapped[UUID] = mapped_column(ForeignKey(Course.id, ondelete="RESTRICT"))
     rating: Mapped[int] = mapped_column(SmallInteger, comment="1 (worst) to 5 (best)")
     review_text: Mapped[str] = mapped_column(Text, default="", server_default="")
 
-    enrollment: Mapped[Enrollment] = relationship(back_populates="review", lazy="raise")
+    enrollment: Mapped[Enrollment] = relationship(
+        back_populates="review",
+        lazy="raise",
+        # By the id alone: course_id is the application's to set, and checked by the key.
+        primaryjoin=lambda: CourseReview.enrollment_id == Enrollment.id,
+        foreign_keys=lambda: CourseReview.enrollment_id,
+    )
     course: Mapped[Course] = relationship(lazy="raise")
 
     __table_args__ = (
+        ForeignKeyConstraint(
+            ["enrollment_id", "course_id"],
+            [Enrollment.id, Enrollment.course_id],
+            ondelete="CASCADE",
+        ),
+        same_home("enrollment_id"),
         CheckConstraint("rating BETWEEN 1 AND 5", name="rating"),
         Index("idx_course_reviews_course_id", "course_id", "created_at"),
-        {"comment": "What students think of a course"},
+        {
+            "comment": "What students think of a course",
+            "info": {"fixed": ("enrollment_id", "course_id")},
+        },
     )

@@ -24,7 +24,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from elearning.models.base import Regional
 from elearning.models.course import Course
-from elearning.models.types import enum_type
+from elearning.models.states import States
+from elearning.models.types import enum_type, same_home
 from elearning.models.user import User
 
 if TYPE_CHECKING:
@@ -43,6 +44,22 @@ class EnrollmentStatus(StrEnum):
     EXPIRED = "expired"
 
 
+STATES = States(
+    {
+        EnrollmentStatus.ACTIVE: (
+            EnrollmentStatus.COMPLETED,
+            EnrollmentStatus.DROPPED,
+            EnrollmentStatus.EXPIRED,
+        ),
+        # A lesson is un-completed.
+        EnrollmentStatus.COMPLETED: (EnrollmentStatus.ACTIVE,),
+        # Taken up again, with the progress that was made.
+        EnrollmentStatus.DROPPED: (EnrollmentStatus.ACTIVE,),
+        EnrollmentStatus.EXPIRED: (EnrollmentStatus.ACTIVE,),
+    }
+)
+
+
 class Enrollment(Regional):
     """A user's place in a course; lives with the user."""
 
@@ -54,14 +71,18 @@ class Enrollment(Regional):
     status: Mapped[EnrollmentStatus] = mapped_column(
         enum_type(EnrollmentStatus), default=EnrollmentStatus.ACTIVE, server_default="active"
     )
-    enrollment_date: Mapped[datetime] = mapped_column(server_default=func.now())
+    enrollment_date: Mapped[datetime] = mapped_column(
+        server_default=func.now(), comment="when the place was taken, or taken up again"
+    )
     completion_date: Mapped[datetime | None]
     total_lessons: Mapped[int] = mapped_column(
         Integer,
         server_default="0",
         comment="kept, with completed_lessons, by the triggers update_enrollment_progress",
     )
-    completed_lessons: Mapped[int] = mapped_column(Integer, server_default="0")
+    completed_lessons: Mapped[int] = mapped_column(
+        Integer, server_default="0", comment="of those that total_lessons counts"
+    )
     progress_percentage: Mapped[Decimal] = mapped_column(
         Numeric(5, 2),
         # Below 100 until the last lesson, however many lessons there are.
@@ -70,10 +91,11 @@ class Enrollment(Regional):
             "ELSE LEAST(round(100.0 * completed_lessons / total_lessons, 2), 99.99) END",
             persisted=True,
         ),
+        comment="0 to 100, of the lessons that are not archived",
     )
     certificate_issued: Mapped[bool] = mapped_column(default=False, server_default=false())
     certificate_url: Mapped[str | None] = mapped_column(Text)
-    last_accessed: Mapped[datetime | None]
+    last_accessed: Mapped[datetime | None] = mapped_column(comment="when progress was last made")
 
     user: Mapped[User] = relationship(back_populates="enrollments", lazy="raise")
     course: Mapped[Course] = relationship(back_populates="enrollments", lazy="raise")
@@ -81,14 +103,26 @@ class Enrollment(Regional):
         back_populates="enrollment", lazy="raise", passive_deletes="all"
     )
     review: Mapped[CourseReview | None] = relationship(
-        back_populates="enrollment", lazy="raise", passive_deletes="all"
+        back_populates="enrollment",
+        lazy="raise",
+        passive_deletes="all",
+        primaryjoin="CourseReview.enrollment_id == Enrollment.id",
+        foreign_keys="CourseReview.enrollment_id",
     )
 
     __table_args__ = (
+        same_home("user_id"),
+        CheckConstraint("progress_percentage BETWEEN 0 AND 100", name="progress_percentage"),
+        CheckConstraint("completion_date >= enrollment_date", name="completion_date"),
         CheckConstraint("completed_lessons BETWEEN 0 AND total_lessons", name="completed_lessons"),
         CheckConstraint("status <> 'completed' OR completion_date IS NOT NULL", name="completion"),
         UniqueConstraint("user_id", "course_id"),
         Index("idx_enrollments_course_id", "course_id", "status"),
         Index("idx_enrollments_enrollment_date", "enrollment_date", "id"),
-        {"comment": "Who takes which course, on the user's home shard"},
+        # What course_reviews refers to: a review is of its enrollment's course.
+        Index("uq_enrollments_id_course_id", "id", "course_id", unique=True),
+        {
+            "comment": "Who takes which course, on the user's home shard",
+            "info": {"fixed": ("user_id", "course_id"), "states": STATES},
+        },
     )

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from elearning.models.base import Regional
 from elearning.models.course_lesson import CourseLesson
 from elearning.models.enrollment import Enrollment
+from elearning.models.types import same_home
 
 __all__ = ["LessonProgress"]
 
@@ -31,15 +32,24 @@ class LessonProgress(Regional):
     time_spent: Mapped[int] = mapped_column(
         Integer, default=0, server_default="0", comment="seconds"
     )
+    archived: Mapped[bool] = mapped_column(
+        server_default=false(),
+        comment="whether its lesson is archived, so that it does not count; "
+        "kept by the trigger update_enrolled_lessons",
+    )
     last_position: Mapped[int | None] = mapped_column(Integer, comment="seconds into the video")
 
     enrollment: Mapped[Enrollment] = relationship(back_populates="lesson_progress", lazy="raise")
     lesson: Mapped[CourseLesson] = relationship(lazy="raise")
 
     __table_args__ = (
+        same_home("enrollment_id"),
         CheckConstraint("time_spent >= 0", name="time_spent"),
         CheckConstraint("last_position >= 0", name="last_position"),
         CheckConstraint("completed = (completion_date IS NOT NULL)", name="completion_date"),
         UniqueConstraint("enrollment_id", "lesson_id"),
-        {"comment": "How far a student is in a lesson"},
+        {
+            "comment": "How far a student is in a lesson",
+            "info": {"fixed": ("enrollment_id", "lesson_id")},
+        },
     )

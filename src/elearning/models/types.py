@@ -9,7 +9,15 @@ from sqlalchemy import CheckConstraint, Enum, Index, text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
-__all__ = ["HOME_CODE", "Xid", "currency_check", "enum_type", "home_unique"]
+__all__ = [
+    "HOME_CODE",
+    "Xid",
+    "currency_check",
+    "enum_type",
+    "home_unique",
+    "not_blank",
+    "same_home",
+]
 
 HOME_CODE = "get_byte(uuid_send(id), 7)"
 """SQL for the region code in a row's id; the form that publications accept."""
@@ -52,6 +60,22 @@ def enum_type(cls: type[StrEnum]) -> TypeEngine[Any]:
 def currency_check(column: str = "currency") -> CheckConstraint:
     """Return the CHECK that a currency is three capitals (ISO 4217's form)."""
     return CheckConstraint(f"{column} ~ '^[A-Z]{{3}}$'", name=column)
+
+
+def not_blank(column: str) -> CheckConstraint:
+    """Return the CHECK that a text holds more than white space."""
+    return CheckConstraint(f"{column} ~ '[^[:space:]]'", name=column)
+
+
+def same_home(owner: str) -> CheckConstraint:
+    """Return the CHECK that a row's id carries the region of the row that it belongs to.
+
+    It tells by the row alone, so it holds for every copy too, and stops no replication.
+
+    Args:
+        owner: the column with the owner's id.
+    """
+    return CheckConstraint(f"{HOME_CODE} = get_byte(uuid_send({owner}), 7)", name="home")
 
 
 def home_unique(name: str, *columns: str) -> Index:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from elearning.ids import region_of
 from elearning.models.base import Regional
-from elearning.models.types import HOME_CODE, enum_type
+from elearning.models.types import HOME_CODE, enum_type, not_blank
 from elearning.regions import Region
 
 if TYPE_CHECKING:
@@ -57,7 +57,9 @@ class User(Regional):
     __tablename__ = "users"
     __secret__ = frozenset({"password_hash"})
 
-    region: Mapped[Region] = mapped_column(enum_type(Region), default=_region_of_id)
+    region: Mapped[Region] = mapped_column(
+        enum_type(Region), default=_region_of_id, comment="the region in the id, by name"
+    )
     email: Mapped[str] = mapped_column(String(254), comment="normalized: no ASCII capitals")
     password_hash: Mapped[str | None] = mapped_column(
         Text, comment="PHC string; NULL: no login by password"
@@ -65,7 +67,10 @@ class User(Regional):
     first_name: Mapped[str] = mapped_column(String(100))
     last_name: Mapped[str] = mapped_column(String(100))
     user_type: Mapped[UserType] = mapped_column(
-        enum_type(UserType), default=UserType.STUDENT, server_default="student"
+        enum_type(UserType),
+        default=UserType.STUDENT,
+        server_default="student",
+        comment="what the account may do",
     )
     status: Mapped[UserStatus] = mapped_column(
         enum_type(UserStatus), default=UserStatus.ACTIVE, server_default="active"
@@ -88,6 +93,8 @@ class User(Regional):
     __table_args__ = (
         CheckConstraint(_REGION_MATCHES_ID, name="region_of_id"),
         CheckConstraint("email ~ '^[^@[:space:]A-Z]+@[^@[:space:]A-Z]+$'", name="email"),
+        not_blank("first_name"),
+        not_blank("last_name"),
         CheckConstraint("password_hash ~ '^[$]'", name="password_is_hashed"),
         Index("idx_users_email", "email", unique=True),
         Index("idx_users_created_at", "created_at", "id"),

@@ -9,6 +9,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from elearning.models.base import Regional
+from elearning.models.types import same_home
 from elearning.models.user import User
 
 __all__ = ["UserProfile"]
@@ -40,6 +41,10 @@ class UserProfile(Regional):
     user: Mapped[User] = relationship(back_populates="profile", lazy="raise")
 
     __table_args__ = (
+        same_home("user_id"),
         CheckConstraint("country ~ '^[A-Z]{2}$'", name="country"),
-        {"comment": "What an account tells about the person"},
+        {
+            "comment": "What an account tells about the person",
+            "info": {"fixed": ("user_id",)},
+        },
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
@@ -11,7 +10,7 @@ from typing import Self
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from elearning.config import Settings
+from elearning.config import Settings, address_of
 from elearning.errors import SettingsError
 from elearning.regions import Region
 from elearning.routing.failures import failure_handler
@@ -48,7 +47,7 @@ class Node:
     @property
     def address(self) -> str:
         """Host and port, without user and password."""
-        return _address(self.engine.url)
+        return address_of(self.engine.url)
 
 
 class Engines:
@@ -192,10 +191,7 @@ class Engines:
         node = Node(
             name, shard, role, engine, engine.execution_options(isolation_level="AUTOCOMMIT")
         )
-        event.listen(engine, "handle_error", failure_handler(name, node.address))
+        event.listen(
+            engine, "handle_error", failure_handler(name, node.address, url.username or "?")
+        )
         return node
-
-
-def _address(url: URL) -> str:
-    hosts: Iterable[str] = url.normalized_query.get("host", ())
-    return ",".join(hosts) or f"{url.host}:{url.port or 5432}"

@@ -10,19 +10,21 @@ import json
 from collections.abc import Callable
 
 from psycopg import Error
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy.engine.interfaces import ExceptionContext
 
-from elearning.errors import ElearningError, NodeUnavailable
+from elearning.errors import ElearningError, NodeUnavailable, NotPermitted
 
 __all__ = ["failure_handler"]
 
 
-def failure_handler(name: str, address: str) -> Callable[[ExceptionContext], None]:
+def failure_handler(name: str, address: str, role: str) -> Callable[[ExceptionContext], None]:
     """Return a listener for the event ``handle_error`` of a node's engine.
 
     Args:
         name: the node's name.
         address: its host and port, without user and password.
+        role: as whom it is reached.
     """
 
     def handle(context: ExceptionContext) -> None:
@@ -32,13 +34,18 @@ def failure_handler(name: str, address: str) -> Callable[[ExceptionContext], Non
         if context.is_pre_ping or not isinstance(error, Exception):
             return
         if context.connection is None or context.is_disconnect:
-            lines = str(error).strip().splitlines()
-            problem = lines[0] if lines else "no answer"
-            raise NodeUnavailable(node=name, address=address, problem=problem) from error
+            raise NodeUnavailable(node=name, address=address, problem=_first_line(error)) from error
+        if isinstance(error, InsufficientPrivilege):
+            raise NotPermitted(node=name, role=role, problem=_first_line(error)) from error
         if isinstance(error, Error) and (ours := _BY_SQLSTATE.get(error.sqlstate or "")):
             raise ours(**json.loads(error.diag.message_detail or "{}")) from error
 
     return handle
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else "no answer"
 
 
 def _with_sqlstate(cls: type[ElearningError]) -> dict[str, type[ElearningError]]:

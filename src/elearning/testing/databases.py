@@ -11,7 +11,7 @@ from pymongo import MongoClient
 from sqlalchemy import create_engine, text
 
 from elearning.cluster.embedded import EmbeddedCluster, Topology, ephemeral_cluster
-from elearning.cluster.migrate import migrate
+from elearning.cluster.migrations import migrate
 from elearning.config import Settings, Shard
 from elearning.errors import MigrationError
 from elearning.models import Base

@@ -1,10 +1,13 @@
 -- A pending payment becomes a completed one and gets its invoice: 10 % tax, the
--- next number of its region and year. Returns the invoice's id.
+-- next number of its region and year. Returns the invoice's id. It runs as its
+-- owner: nobody else writes invoices, or the counters of their numbers.
 CREATE OR REPLACE FUNCTION complete_transaction(
     p_transaction_id uuid, p_gateway_transaction_id text
 )
 RETURNS uuid
 LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = public, pg_temp
 AS $$
 DECLARE
     v_code CONSTANT integer := region_code_of(p_transaction_id);

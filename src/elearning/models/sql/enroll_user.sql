@@ -29,6 +29,17 @@ BEGIN
                 'course_id', p_course_id, 'status', v_course.status)::text;
     END IF;
 
+    IF clock_timestamp() < v_course.enrollment_opens_at
+        OR clock_timestamp() >= v_course.enrollment_closes_at
+    THEN
+        RAISE EXCEPTION 'course % takes no enrollments now', p_course_id USING
+            ERRCODE = 'LE028',
+            DETAIL = jsonb_build_object(
+                'course_id', p_course_id,
+                'opens', coalesce(v_course.enrollment_opens_at::text, 'its publication'),
+                'closes', coalesce(v_course.enrollment_closes_at::text, 'its end'))::text;
+    END IF;
+
     SELECT * INTO v_enrollment
     FROM enrollments WHERE user_id = p_user_id AND course_id = p_course_id FOR NO KEY UPDATE;
     IF v_enrollment.status IN ('active', 'completed') THEN

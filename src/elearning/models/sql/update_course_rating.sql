@@ -1,8 +1,11 @@
 -- Trigger function, once per statement on course_reviews: adds what changed to
 -- the sum and the number of a course's ratings; courses.rating follows from them.
+-- It runs as its owner: an application writes no counters.
 CREATE OR REPLACE FUNCTION update_course_rating()
 RETURNS trigger
 LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = public, pg_temp
 AS $$
 DECLARE
     v_courses uuid[];

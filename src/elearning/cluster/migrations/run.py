@@ -1,0 +1,206 @@
+"""Brings the shards to a revision, one after the other or in several processes.
+
+Alembic keeps its context in globals, so shards never migrate in threads.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import monotonic
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy.exc import SQLAlchemyError
+
+from elearning.cluster.migrations.access import check_database, owner_connection
+from elearning.cluster.migrations.environment import LOCK_WAIT
+from elearning.config import Settings
+from elearning.errors import ElearningError, InvalidInput
+
+__all__ = ["Migrated", "alembic_config", "migrate"]
+
+_PACKAGE = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """What happened on one shard; ``error`` is None where all went well.
+
+    Attributes:
+        shard: its name.
+        before: the revision that it was at; None: it was empty, or that is not known.
+        after: the revision that it is at.
+        applied: how many revisions were run.
+        seconds: how long it took.
+        error: what went wrong, in one line.
+    """
+
+    shard: str
+    before: str | None = None
+    after: str | None = None
+    applied: int = 0
+    seconds: float = 0.0
+    error: str | None = None
+
+
+def alembic_config(
+    settings: Settings, shard: str | None = None, *, scripts: Path | None = None
+) -> Config:
+    """Return Alembic's configuration for these settings.
+
+    Args:
+        settings: where the shards are.
+        shard: the one to run on; default: all.
+        scripts: the folder of revisions; default: that of this release.
+    """
+    installed = _PACKAGE / "_alembic"
+    folder = installed if installed.is_dir() else _PACKAGE.parents[1] / "alembic"
+    config = Config(cmd_opts=Namespace(x=[] if shard is None else [f"shard={shard}"]))
+    config.set_main_option("script_location", str(scripts or folder).replace("%", "%%"))
+    config.attributes["settings"] = settings
+    return config
+
+
+def migrate(
+    settings: Settings,
+    revision: str = "head",
+    *,
+    shards: Iterable[str] | None = None,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    lock_wait: float = LOCK_WAIT,
+    scripts: Path | None = None,
+) -> Iterator[Migrated]:
+    """Upgrade shards, and tell of each as it is done.
+
+    The regions that a shard hosts and the rights of the roles are brought in line
+    with the settings and the models, too. A run that was cut off anywhere is ended
+    by running it again.
+
+    Args:
+        settings: where the shards are.
+        revision: to upgrade to.
+        shards: the names of some; default: all.
+        jobs: how many processes; 1: this one.
+        fail_fast: look at all shards before the first is touched, and touch no more
+            after one has failed. Otherwise one failure stops no other.
+        lock_wait: seconds to wait where another migration runs on a shard.
+        scripts: the folder of revisions; default: that of this release.
+
+    Raises:
+        SettingsError: no shard has one of these names.
+        InvalidInput: no such number of processes or seconds.
+    """
+    if jobs < 1 or lock_wait < 0:
+        message = f"{jobs} processes and a wait of {lock_wait:g} s: expected at least 1 and 0"
+        raise InvalidInput(message)
+    chosen = [shard.name for shard in settings.shards]
+    if shards is not None:
+        chosen = [settings.shard(name).name for name in dict.fromkeys(shards)]
+    task = _Task(settings, revision, lock_wait, scripts)
+    if fail_fast and (failed := [result for result in map(task.look, chosen) if result.error]):
+        errors = {result.shard: result for result in failed}
+        yield from (errors.get(name) or _left_alone(name, failed[0]) for name in chosen)
+    elif jobs == 1:
+        yield from _one_by_one(task, chosen, fail_fast=fail_fast)
+    else:
+        yield from _side_by_side(task, chosen, jobs, fail_fast=fail_fast)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What to do with a shard; it travels to other processes."""
+
+    settings: Settings
+    revision: str
+    lock_wait: float
+    scripts: Path | None
+
+    def __call__(self, shard: str) -> Migrated:
+        """Migrate a shard."""
+        start = monotonic()
+        result = Migrated(shard)
+
+        def report(before: str | None, after: str | None, applied: int) -> None:
+            nonlocal result
+            result = replace(result, before=before, after=after, applied=applied)
+
+        config = alembic_config(self.settings, shard, scripts=self.scripts)
+        config.attributes |= {"report": report, "lock_wait": self.lock_wait}
+        try:
+            command.upgrade(config, self.revision)
+        except (CommandError, SQLAlchemyError) as error:
+            result = replace(result, error=str(error).strip().splitlines()[0])
+        return replace(result, seconds=monotonic() - start)
+
+    def look(self, shard: str) -> Migrated:
+        """Find what would stop the migration of a shard; touch nothing."""
+        config = alembic_config(self.settings, shard, scripts=self.scripts)
+        script = ScriptDirectory.from_config(config)
+        known = {each.revision for each in script.walk_revisions()}
+        head = script.get_current_head() or "base"
+        one = self.settings.shard(shard)
+        try:
+            script.get_revisions(self.revision)
+            with owner_connection(one) as connection:
+                before = check_database(connection, one, known, head, writes=True)
+        except (ElearningError, CommandError, SQLAlchemyError) as error:
+            return Migrated(shard, error=str(error).strip().splitlines()[0])
+        return Migrated(shard, before, before)
+
+
+def _one_by_one(
+    task: Callable[[str], Migrated], shards: list[str], *, fail_fast: bool
+) -> Iterator[Migrated]:
+    failed: Migrated | None = None
+    for shard in shards:
+        result = _left_alone(shard, failed) if failed and fail_fast else task(shard)
+        failed = failed or (result if result.error else None)
+        yield result
+
+
+def _side_by_side(
+    task: Callable[[str], Migrated], shards: list[str], jobs: int, *, fail_fast: bool
+) -> Iterator[Migrated]:
+    # A fork would share this process's connections.
+    spawn = multiprocessing.get_context("spawn")
+    failed: Migrated | None = None
+    with ProcessPoolExecutor(
+        min(jobs, len(shards)) or 1, mp_context=spawn, initializer=_end_with_parent
+    ) as pool:
+        waiting: dict[Future[Migrated], str] = {pool.submit(task, shard): shard for shard in shards}
+        for done in as_completed(waiting):
+            if done.cancelled() and failed:
+                yield _left_alone(waiting[done], failed)
+                continue
+            result = done.result()
+            if result.error and fail_fast and not failed:
+                failed = result
+                for each in waiting:
+                    each.cancel()
+            yield result
+
+
+def _end_with_parent() -> None:
+    """Let a worker end when its parent was killed: its open transaction is undone then."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
+
+
+def _left_alone(shard: str, failed: Migrated) -> Migrated:
+    return Migrated(shard, error=f"left untouched, for {failed.shard} failed")

@@ -1,0 +1,109 @@
+"""The triggers of each table, as far as they can be told from the table itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from sqlalchemy import Table
+
+from elearning.models.states import States
+
+__all__ = ["trigger_texts"]
+
+_COUNTED = {
+    "lesson_progress": "update_enrollment_progress",
+    "course_reviews": "update_course_rating",
+}
+_TRANSITION_TABLES = {
+    "insert": "NEW TABLE AS new_rows",
+    "update": "OLD TABLE AS old_rows NEW TABLE AS new_rows",
+    "delete": "OLD TABLE AS old_rows",
+}
+
+
+def trigger_texts(table: Table) -> list[str]:
+    """Return the statements that create the triggers of a table."""
+    return [*_of_all(table), *_fixed(table), *_states(table), *_counted(table), *_own(table)]
+
+
+def _trigger(
+    table: Table,
+    name: str,
+    event: str,
+    *arguments: str,
+    when: str | None = None,
+    function: str | None = None,
+) -> str:
+    condition = f"WHEN ({when}) " if when else ""
+    return (
+        f"CREATE TRIGGER {name} {event} ON {table.name} FOR EACH ROW {condition}"
+        f"EXECUTE FUNCTION {function or name}({_quoted(arguments)})"
+    )
+
+
+def _of_all(table: Table) -> Iterator[str]:
+    if "updated_at" in table.columns:
+        yield _trigger(table, "update_modified_timestamp", "BEFORE UPDATE")
+        yield _trigger(table, "refuse_misrouted_row", "BEFORE INSERT OR UPDATE OF id")
+
+
+def _fixed(table: Table) -> Iterator[str]:
+    columns: tuple[str, ...] = table.info.get("fixed", ())
+    if columns:
+        changed = " OR ".join(f"OLD.{name} IS DISTINCT FROM NEW.{name}" for name in columns)
+        event = f"BEFORE UPDATE OF {', '.join(columns)}"
+        yield _trigger(table, "refuse_fixed_change", event, *columns, when=changed)
+
+
+def _states(table: Table) -> Iterator[str]:
+    states: States | None = table.info.get("states")
+    if states is None:
+        return
+    name = "refuse_illegal_step"
+    steps = [f"{before} > {after}" for before, after in states.edges()]
+    changed = "OLD.status IS DISTINCT FROM NEW.status"
+    yield _trigger(table, name, "BEFORE UPDATE OF status", *steps, when=changed)
+    if states.start is not None:
+        strange = f"NEW.status NOT IN ({_quoted(states.start)})"
+        yield _trigger(table, "refuse_illegal_start", "BEFORE INSERT", when=strange, function=name)
+
+
+def _counted(table: Table) -> Iterator[str]:
+    function = _COUNTED.get(table.name)
+    if function is not None:
+        # A trigger with transition tables serves one event: three triggers.
+        for event, tables in _TRANSITION_TABLES.items():
+            yield (
+                f"CREATE TRIGGER {function}_{event} AFTER {event.upper()} ON {table.name} "
+                f"REFERENCING {tables} FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
+            )
+
+
+def _own(table: Table) -> Iterator[str]:
+    match table.name:
+        case "transactions":
+            settled = "OLD.status <> 'pending'"
+            yield _trigger(table, "refuse_settled_change", "BEFORE UPDATE", when=settled)
+            refund = "NEW.transaction_type = 'refund'"
+            yield _trigger(table, "refuse_wrong_refund", "BEFORE INSERT", when=refund)
+        case "lesson_progress":
+            yield (
+                "CREATE TRIGGER refuse_foreign_lesson AFTER INSERT ON lesson_progress "
+                "REFERENCING NEW TABLE AS new_rows "
+                "FOR EACH STATEMENT EXECUTE FUNCTION refuse_foreign_lesson()"
+            )
+            # ALWAYS: also for what follows from replicated rows, see update_enrolled_lessons.sql.
+            for event in _TRANSITION_TABLES:
+                yield _always(table, f"update_enrollment_progress_{event}")
+        case "course_lessons":
+            event = "AFTER INSERT OR UPDATE OF module_id, archived_at"
+            yield _trigger(table, "update_enrolled_lessons", event)
+            yield _always(table, "update_enrolled_lessons")
+
+
+def _always(table: Table, trigger: str) -> str:
+    return f"ALTER TABLE {table.name} ENABLE ALWAYS TRIGGER {trigger}"
+
+
+def _quoted(words: Iterable[str]) -> str:
+    return ", ".join(f"'{word}'" for word in words)
