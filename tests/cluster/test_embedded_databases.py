@@ -33,6 +33,9 @@ def _tables(embedded: EmbeddedCluster) -> None:
         "CREATE SEQUENCE numbers",
         "CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql RETURN $1 * 2",
         "INSERT INTO item (word) VALUES ('first')",
+        # Nobody may do anything by itself; migrations grant it, here we do.
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON item TO elearning_app",
+        "GRANT SELECT ON item TO elearning_reader, elearning_replicator",
     )
 
 
@@ -64,6 +67,8 @@ def test_subscriptions_work_between_primaries_of_one_initdb(embedded: EmbeddedCl
         "elearning_owner",
         "CREATE TABLE shared (id int PRIMARY KEY, word text)",
         "INSERT INTO shared VALUES (1, 'copied')",
+        "GRANT SELECT ON shared TO elearning_replicator",
+        "GRANT SELECT, INSERT ON shared TO elearning_app",
         "CREATE PUBLICATION everything FOR TABLE shared",
     )
     source = embedded.url("na-primary", "elearning_replicator")
@@ -114,6 +119,8 @@ def connection_version(cluster: EmbeddedCluster) -> int:
         ("elearning_reader", "UPDATE item SET word = 'x'"),
         ("elearning_reader", "DELETE FROM item"),
         ("elearning_reader", "SELECT nextval('numbers')"),
+        ("elearning_app", "SELECT nextval('numbers')"),
+        ("elearning_app", "SELECT twice(1)"),
         ("elearning_reader", "SELECT twice(1)"),
         ("elearning_replicator", "INSERT INTO item (word) VALUES ('x')"),
         ("elearning_replicator", "SELECT twice(1)"),
@@ -137,8 +144,6 @@ def test_a_role_cannot_do_what_it_need_not(
     ("role", "statement", "expected"),
     [
         ("elearning_app", "SELECT word FROM item WHERE id = 1", "first"),
-        ("elearning_app", "SELECT twice(4)", 8),
-        ("elearning_app", "SELECT nextval('numbers') > 0", True),
         ("elearning_app", "UPDATE item SET word = word WHERE id = 1 RETURNING word", "first"),
         # Imports are staged in temporary tables.
         ("elearning_app", "SELECT has_database_privilege(current_database(), 'TEMPORARY')", True),

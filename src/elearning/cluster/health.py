@@ -23,7 +23,9 @@ from sqlalchemy import URL
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from elearning.config import MongoSettings, Settings, Shard, address_of
+from elearning.models import HEAD, REVISIONS
 from elearning.money import from_minor
+from elearning.routing.schema import read_revision
 
 __all__ = ["HealthReport", "NodeHealth", "Totals", "check_health"]
 
@@ -134,13 +136,16 @@ def _check_server(node: NodeHealth, url: URL) -> None:
             start = monotonic()
             row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
             latency = (monotonic() - start) * 1000
+            role = "replica" if row and row[0] else "primary"
+            revision = read_revision(connection)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with a node is its report
         # The address is told beside it: "connection to server at … failed: " goes.
         node.problem = _first_line(error).rsplit(" failed: ", 1)[-1]
         return
-    role = "replica" if row and row[0] else "primary"
     node.latency_ms = round(latency, 2)
     node.problem = None if role == node.role else f"is a {role}, expected a {node.role}"
+    if node.problem is None and role == "primary" and revision in (None, *REVISIONS[:-1]):
+        node.problem = f"is at revision {revision or 'none'}, not at {HEAD}: 'elearning migrate'"
     node.ok = node.problem is None
     node.role = role
 

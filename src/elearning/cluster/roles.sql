@@ -2,7 +2,7 @@
 -- database, before any table stands; running it again changes nothing.
 --
 --   elearning_owner       owns the database; migrates, and subscribes to other shards
---   elearning_app         reads and writes rows, calls routines
+--   elearning_app         reads and writes rows as far as models/grants.py lets it, calls routines
 --   elearning_reader      reads rows, on replicas, and looks at the server's own state
 --   elearning_replicator  streams to replicas and to the subscriptions of other shards
 --
@@ -50,16 +50,6 @@ ALTER SCHEMA public OWNER TO elearning_owner;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO elearning_app, elearning_reader, elearning_replicator;
 
--- What the owner creates from now on. Without IN SCHEMA, for only so can a default be revoked.
+-- What the owner creates is nobody else's: `elearning migrate` grants each role what it needs,
+-- see models/grants.py. Without IN SCHEMA, for only so can a default be revoked.
 ALTER DEFAULT PRIVILEGES FOR ROLE elearning_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
-
-ALTER DEFAULT PRIVILEGES FOR ROLE elearning_owner IN SCHEMA public
-    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO elearning_app;
-ALTER DEFAULT PRIVILEGES FOR ROLE elearning_owner IN SCHEMA public
-    GRANT USAGE ON SEQUENCES TO elearning_app;
-ALTER DEFAULT PRIVILEGES FOR ROLE elearning_owner IN SCHEMA public
-    GRANT EXECUTE ON FUNCTIONS TO elearning_app;
-
--- The replicator copies a table's rows when a subscription to it begins.
-ALTER DEFAULT PRIVILEGES FOR ROLE elearning_owner IN SCHEMA public
-    GRANT SELECT ON TABLES TO elearning_reader, elearning_replicator;

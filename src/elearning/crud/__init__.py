@@ -9,6 +9,7 @@ from elearning.crud.courses import Seats, get_course, seats_of
 from elearning.crud.enrollments import enroll_user, get_enrollment
 from elearning.crud.payments import (
     complete_transaction,
+    create_refund,
     create_transaction,
     fail_transaction,
     get_invoice,
@@ -22,6 +23,7 @@ __all__ = [
     "Progress",
     "Seats",
     "complete_transaction",
+    "create_refund",
     "create_transaction",
     "create_user_with_profile",
     "enroll_user",

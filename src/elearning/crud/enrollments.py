@@ -19,6 +19,7 @@ def enroll_user(session: Session, user_id: UUID, course_id: UUID) -> UUID:
     Raises:
         UserNotFound, CourseNotFound: no such row on the session's shard.
         CourseNotOpen: the course is a draft or archived.
+        EnrollmentClosed: the course takes enrollments at another time.
         CourseFull: all seats are taken.
         AlreadyEnrolled: the user has the course.
     """

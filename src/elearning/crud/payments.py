@@ -12,6 +12,7 @@ from elearning.errors import (
     CourseNotFound,
     CourseNotOpen,
     InvalidAmount,
+    InvalidInput,
     PaymentMethodNotFound,
     TransactionNotFound,
     TransactionNotPending,
@@ -33,6 +34,7 @@ from elearning.text import checked_text
 
 __all__ = [
     "complete_transaction",
+    "create_refund",
     "create_transaction",
     "fail_transaction",
     "get_invoice",
@@ -61,13 +63,17 @@ def create_transaction(
         amount: before tax, in the currency's major unit; default: the course's price.
         currency: ISO 4217; default: the course's currency.
         payment_method_id: one of the user's.
-        transaction_type: what the payment is for.
+        transaction_type: what the payment is for; `create_refund` makes refunds.
 
     Raises:
         UnknownCurrency, InvalidAmount: not an amount of money.
+        InvalidInput: a refund.
         UserNotFound, CourseNotFound, PaymentMethodNotFound: no such row.
         CourseNotOpen: the course is a draft or archived.
     """
+    if transaction_type is TransactionType.REFUND:
+        message = "a refund takes back one payment: make it with create_refund"
+        raise InvalidInput(message)
     if amount is None and currency is not None:
         raise InvalidAmount(amount=None, problem=f"in {currency} is missing: pass both or neither")
     minor = None if amount is None else to_minor(amount, currency or "")
@@ -109,6 +115,37 @@ def create_transaction(
     return transaction
 
 
+def create_refund(
+    session: Session, transaction_id: UUID, *, amount: Decimal | int | str | None = None
+) -> Transaction:
+    """Store a pending refund of a completed payment, which itself stays as it is.
+
+    Args:
+        session: a session of the payment's region.
+        transaction_id: the payment.
+        amount: before tax, in the currency's major unit; default: all that was paid.
+
+    Raises:
+        InvalidAmount: not an amount of money.
+        TransactionNotFound: there is no such payment.
+        RefundRefused: it is not completed, or less than that is left of it.
+    """
+    payment = get_transaction(session, transaction_id)
+    refund = Transaction(
+        user_id=payment.user_id,
+        course_id=payment.course_id,
+        payment_method_id=payment.payment_method_id,
+        refund_of_id=payment.id,
+        amount_minor=payment.amount_minor if amount is None else to_minor(amount, payment.currency),
+        currency=payment.currency,
+        gateway=payment.gateway,
+        transaction_type=TransactionType.REFUND,
+    )
+    session.add(refund)
+    session.flush()
+    return refund
+
+
 def complete_transaction(
     session: Session, transaction_id: UUID, gateway_transaction_id: str
 ) -> UUID:
@@ -116,7 +153,7 @@ def complete_transaction(
 
     Raises:
         TransactionNotFound: there is none.
-        TransactionNotPending: it is completed, failed or refunded already.
+        TransactionNotPending: it is completed or failed already.
         GatewayIdTaken: another payment of the gateway has this id.
     """
     reference = checked_text("gateway_transaction_id", gateway_transaction_id, most=200)
@@ -131,7 +168,7 @@ def fail_transaction(session: Session, transaction_id: UUID) -> None:
 
     Raises:
         TransactionNotFound: there is none.
-        TransactionNotPending: it is completed, failed or refunded already.
+        TransactionNotPending: it is completed or failed already.
     """
     failed = session.scalar(
         update(Transaction)

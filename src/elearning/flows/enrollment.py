@@ -73,7 +73,7 @@ async def enroll(
     Raises:
         InvalidId: not an id of a user or a course.
         UserNotFound, CourseNotFound: no such row in the user's region.
-        CourseNotOpen, CourseFull, AlreadyEnrolled: the course cannot be taken.
+        CourseNotOpen, EnrollmentClosed, CourseFull, AlreadyEnrolled: the course cannot be taken.
         NodeUnavailable: the region's primary does not answer.
     """
     user_id, course_id = parse_id(user_id), parse_id(course_id)

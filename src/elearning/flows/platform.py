@@ -43,11 +43,15 @@ class Platform:
         self.documents = Documents(settings.mongodb, listeners=listeners)
 
     async def open(self) -> None:
-        """Bind the documents to MongoDB; shards connect at first use.
+        """Look at the schemas of all shards, and bind the documents to MongoDB.
+
+        A shard that does not answer is passed over, and looked at when it does.
 
         Raises:
             NodeUnavailable: MongoDB does not answer.
+            SchemaMismatch: a shard is at an older revision than this release needs.
         """
+        await self.engines.check_schemas()
         await self.documents.open()
 
     async def close(self) -> None:

@@ -97,7 +97,7 @@ async def settle(
 
     Raises:
         TransactionNotFound: there is none.
-        TransactionNotPending: it has failed, or was refunded.
+        TransactionNotPending: it has failed.
         PaymentDeclined: the gateway refused; the transaction is stored as failed.
         GatewayFault, GatewayIdTaken: the gateway's answer is no id of this payment,
             which stays pending.

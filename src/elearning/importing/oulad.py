@@ -81,7 +81,7 @@ def import_oulad(
         courses = add_courses(stage)
     say(f"courses: {courses:,} courses added")
     with staging(engine, folder, say) as stage:
-        modules, lessons = add_sites(stage)
+        modules, lessons, added = add_sites(stage)
     say(f"vle: {modules:,} modules and {lessons:,} lessons added")
     with staging(engine, folder, say) as stage:
         users = add_students(stage)
@@ -92,7 +92,7 @@ def import_oulad(
     with staging(engine, folder, say) as stage:
         clicks = set_clicks(stage)
     say(f"studentVle: {clicks:,} clicks added")
-    return OuladCounts(courses, modules, lessons, users, enrollments, progress, clicks)
+    return OuladCounts(courses, modules, lessons, users, enrollments, added + progress, clicks)
 
 
 def _silent(message: str) -> None:

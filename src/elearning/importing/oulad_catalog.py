@@ -106,8 +106,10 @@ def add_courses(stage: Staging) -> int:
     return added
 
 
-def add_sites(stage: Staging) -> tuple[int, int]:
+def add_sites(stage: Staging) -> tuple[int, int, int]:
     """Add a module for each kind of activity, a lesson for each site; return how many.
+
+    The third number is that of the lesson_progress rows that running courses got by it.
 
     Both are in the order of their first line. By kind and not by week, for the
     weeks are empty for nearly all sites.
@@ -135,25 +137,33 @@ def add_sites(stage: Staging) -> tuple[int, int]:
         """,
         region=Region.EUROPE.code,
     ).rowcount
-    lessons = stage.run(
+    added = stage.run(
         """
-        INSERT INTO course_lessons (id, module_id, position, title, lesson_type)
-        SELECT new_id(:region), module.id,
-               (SELECT coalesce(max(position), 0) FROM course_lessons WHERE module_id = module.id)
-               + row_number() OVER (PARTITION BY module.id ORDER BY line),
-               activity_type || ' ' || id_site,
-               coalesce(CAST(:types AS jsonb) ->> activity_type, 'reading')
-        FROM oulad_vle
-        JOIN oulad_known_courses AS k USING (code_module, code_presentation)
-        LEFT JOIN oulad_known_sites USING (course_id, id_site)
-        CROSS JOIN LATERAL (
-            SELECT id FROM course_modules AS m
-            WHERE m.course_id = k.course_id AND m.title = activity_type
-            ORDER BY position LIMIT 1
-        ) AS module
-        WHERE lesson_id IS NULL
+        WITH added AS (
+            INSERT INTO course_lessons (id, module_id, position, title, lesson_type)
+            SELECT new_id(:region), module.id,
+                   (SELECT coalesce(max(position), 0) FROM course_lessons
+                    WHERE module_id = module.id)
+                   + row_number() OVER (PARTITION BY module.id ORDER BY line),
+                   activity_type || ' ' || id_site,
+                   coalesce(CAST(:types AS jsonb) ->> activity_type, 'reading')
+            FROM oulad_vle
+            JOIN oulad_known_courses AS k USING (code_module, code_presentation)
+            LEFT JOIN oulad_known_sites USING (course_id, id_site)
+            CROSS JOIN LATERAL (
+                SELECT id FROM course_modules AS m
+                WHERE m.course_id = k.course_id AND m.title = activity_type
+                ORDER BY position LIMIT 1
+            ) AS module
+            WHERE lesson_id IS NULL
+            RETURNING module_id
+        )
+        SELECT count(*) AS lessons,
+               coalesce(sum((SELECT count(*) FROM enrollments WHERE course_id = m.course_id)), 0)
+                   AS progress
+        FROM added JOIN course_modules AS m ON m.id = module_id
         """,
         region=Region.EUROPE.code,
         types=json.dumps(LESSON_TYPES),
-    ).rowcount
-    return modules, lessons
+    ).one()
+    return modules, added.lessons, int(added.progress)

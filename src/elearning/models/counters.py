@@ -12,12 +12,20 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
 from elearning.models.base import Record
+from elearning.models.course_lesson import CourseLesson
+from elearning.models.enrollment import Enrollment
+from elearning.models.lesson_progress import LessonProgress
 
 __all__ = ["expire_counted", "expire_counting"]
 
 
 def expire_counting(session: Session, row: Record) -> None:
-    """Expire the row that counts this one, where the session holds it."""
+    """Expire the rows that a trigger changes along with this one, where the session holds them."""
+    if isinstance(row, CourseLesson):
+        # A lesson that joins or leaves a running course changes everybody's enrollment.
+        for held in list(session.identity_map.values()):
+            if isinstance(held, Enrollment | LessonProgress):
+                session.expire(held)
     if row.__counted_in__ is not None:
         counted_id = inspect(row).dict.get(f"{row.__counted_in__}_id")
         model = inspect(type(row)).relationships[row.__counted_in__].mapper.class_

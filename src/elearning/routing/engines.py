@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
@@ -11,12 +13,15 @@ from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from elearning.config import Settings, address_of
-from elearning.errors import SettingsError
+from elearning.errors import NodeUnavailable, SettingsError
 from elearning.regions import Region
 from elearning.routing.failures import failure_handler
+from elearning.routing.schema import schema_checker
 from elearning.routing.token import Position
 
 __all__ = ["Engines", "Node", "Role"]
+
+logger = logging.getLogger("elearning.routing")
 
 
 class Role(StrEnum):
@@ -137,6 +142,7 @@ class Engines:
 
         Raises:
             NodeUnavailable: a node does not answer.
+            SchemaMismatch: a shard is at an older revision than this release needs.
         """
         for node in self.nodes:
             node.engine.connect().close()
@@ -146,10 +152,29 @@ class Engines:
 
         Raises:
             NodeUnavailable: a node does not answer.
+            SchemaMismatch: a shard is at an older revision than this release needs.
         """
         for node in self.nodes:
-            async with AsyncEngine(node.engine).connect():
-                pass
+            await self._connect(node)
+
+    async def check_schemas(self) -> None:
+        """Connect to all primaries at once; one that does not answer is passed over.
+
+        Raises:
+            SchemaMismatch: a shard is at an older revision than this release needs.
+        """
+        answers = await asyncio.gather(
+            *(self._connect(node) for node in self._primaries.values()), return_exceptions=True
+        )
+        for answer in answers:
+            if isinstance(answer, NodeUnavailable):
+                logger.warning("its schema is looked at when it answers: %s", answer)
+            elif isinstance(answer, BaseException):
+                raise answer
+
+    async def _connect(self, node: Node) -> None:
+        async with AsyncEngine(node.engine).connect():
+            pass
 
     def close(self) -> None:
         """Close all pooled connections; only for synchronous engines."""
@@ -191,6 +216,8 @@ class Engines:
         node = Node(
             name, shard, role, engine, engine.execution_options(isolation_level="AUTOCOMMIT")
         )
+        if role is Role.PRIMARY:
+            event.listen(engine, "connect", schema_checker(shard))
         event.listen(
             engine, "handle_error", failure_handler(name, node.address, url.username or "?")
         )

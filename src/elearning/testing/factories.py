@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from factory import Faker, LazyAttribute, LazyFunction, SelfAttribute, Sequence, SubFactory
 from factory.alchemy import SQLAlchemyModelFactory
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from elearning.ids import new_id, region_of
@@ -182,7 +183,11 @@ class EnrollmentFactory(_Factory[Enrollment]):
 
 
 class LessonProgressFactory(_Factory[LessonProgress]):
-    """Progress in a lesson of the enrollment's course, not completed."""
+    """Progress in a lesson of the enrollment's course, not completed.
+
+    A lesson that joins a running course has such a row for everybody in it at once; then
+    that one is taken, and gets the values that were asked for.
+    """
 
     class Meta:
         model = LessonProgress
@@ -190,6 +195,25 @@ class LessonProgressFactory(_Factory[LessonProgress]):
     enrollment = SubFactory(EnrollmentFactory)
     lesson = SubFactory(CourseLessonFactory, module__course=SelfAttribute("...enrollment.course"))
     id = _id_like("enrollment")
+
+    @classmethod
+    def _create(cls, model_class: Any, *args: Any, **values: Any) -> Any:
+        session: Session | None = cls._meta.sqlalchemy_session  # type: ignore[attr-defined]
+        if session is None:
+            return super()._create(model_class, *args, **values)  # type: ignore[no-untyped-call]
+        row = session.scalar(
+            select(LessonProgress).where(
+                LessonProgress.enrollment_id == values["enrollment"].id,
+                LessonProgress.lesson_id == values["lesson"].id,
+            )
+        )
+        if row is None:
+            return super()._create(model_class, *args, **values)  # type: ignore[no-untyped-call]
+        del values["id"]
+        for name, value in values.items():
+            setattr(row, name, value)
+        session.flush()
+        return row
 
 
 class CourseReviewFactory(_Factory[CourseReview]):
