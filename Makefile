@@ -20,11 +20,12 @@ test: venv ## all tests and their coverage, or some: make test PYTEST_ARGS='-k c
 	@$(BIN)/coverage combine --quiet
 	@if [ -z "$$PYTEST_ARGS" ]; then $(BIN)/coverage report; fi
 
-lint: venv ## style, types and layers
+lint: venv ## style, types, layers and migrations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m tests.migrations.squawk
 
 bench: venv ## the benchmarks
 	@$(BIN)/python -m benchmarks

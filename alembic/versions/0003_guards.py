@@ -118,6 +118,19 @@ REPLACED = {
 }
 """What two of them were before."""
 
+INDEXES = (
+    "CREATE INDEX idx_transactions_refund_of_id ON transactions (refund_of_id)",
+    # What the foreign keys of two columns refer to.
+    "CREATE UNIQUE INDEX uq_enrollments_id_course_id ON enrollments (id, course_id)",
+    "CREATE UNIQUE INDEX uq_payment_methods_id_user_id ON payment_methods (id, user_id)",
+)
+
+DROPPED = (
+    *(("transactions", name) for name in REPLACED),
+    ("course_reviews", "fk_course_reviews_enrollment_id"),
+    ("transactions", "fk_transactions_payment_method_id"),
+)
+
 COMMENTS = (
     ("course_categories", "parent_id", None, "NULL: a root of the tree"),
     ("course_categories", "slug", None, "the name as a part of a URL"),
@@ -203,23 +216,21 @@ def upgrade() -> None:
         sa.Column("archived", sa.Boolean(), server_default=sa.false(), nullable=False),
     )
     op.add_column("transactions", sa.Column("refund_of_id", sa.Uuid()))
-    op.create_index("idx_transactions_refund_of_id", "transactions", ["refund_of_id"])
-    op.create_index("uq_enrollments_id_course_id", "enrollments", ["id", "course_id"], unique=True)
-    op.create_index(
-        "uq_payment_methods_id_user_id", "payment_methods", ["id", "user_id"], unique=True
-    )
+    for statement in INDEXES:
+        # No release has filled these tables: a moment's lock does no harm. docs/migrations.md
+        # tells how an index is built on tables that are in use.
+        run(f"-- squawk-ignore require-concurrent-index-creation\n{statement}")
 
-    for name in REPLACED:
-        run(f"ALTER TABLE transactions DROP CONSTRAINT {name}")
+    for table, name in DROPPED:
+        # What takes its place is added in the same transaction.
+        run(f"-- squawk-ignore ban-drop-constraint\nALTER TABLE {table} DROP CONSTRAINT {name}")
     for table, name, condition in CHECKS:
         run(f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({condition}) NOT VALID")
-    run("ALTER TABLE course_reviews DROP CONSTRAINT fk_course_reviews_enrollment_id")
     run(
         "ALTER TABLE course_reviews ADD CONSTRAINT fk_course_reviews_enrollment_id "
         "FOREIGN KEY (enrollment_id, course_id) REFERENCES enrollments (id, course_id) "
         "ON DELETE CASCADE NOT VALID"
     )
-    run("ALTER TABLE transactions DROP CONSTRAINT fk_transactions_payment_method_id")
     run(
         "ALTER TABLE transactions ADD CONSTRAINT fk_transactions_payment_method_id "
         "FOREIGN KEY (payment_method_id, user_id) REFERENCES payment_methods (id, user_id) "

@@ -50,14 +50,14 @@ def execute(cluster: EmbeddedCluster, node: str, role: str, *statements: str) ->
 
 
 def until_equal(cluster: EmbeddedCluster, node: str, statement: str, expected: Any) -> None:
-    """Wait until a query of the reader answers with one such value."""
+    """Wait until a query answers with one such value."""
     found: Any = None
 
     def is_equal() -> bool:
         nonlocal found
         # The table may not have come yet.
         with suppress(psycopg.errors.UndefinedTable):
-            found = query(cluster, node, "elearning_reader", statement)
+            found = query(cluster, node, "postgres", statement)
         return bool(found == [(expected,)])
 
     assert processes.wait_until(is_equal, WAIT_SECONDS), found

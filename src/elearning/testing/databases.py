@@ -25,14 +25,21 @@ _KEPT = {"hosted_regions"}
 
 @contextmanager
 def migrated_cluster(
-    *, postgres_bin: Path | None = None, topology: Topology | None = None
+    *, postgres_bin: Path | None = None, topology: Topology | None = None, durable: bool = False
 ) -> Iterator[tuple[EmbeddedCluster, Settings]]:
     """Run a temporary cluster whose shards are at the newest revision.
+
+    Args:
+        postgres_bin: folder of PostgreSQL's binaries, in place of a search for them.
+        topology: default: Topology().
+        durable: whether data is forced to disk, as a measurement needs.
 
     Raises:
         MigrationError: a shard could not be migrated.
     """
-    with ephemeral_cluster(postgres_bin=postgres_bin, topology=topology) as cluster:
+    with ephemeral_cluster(
+        postgres_bin=postgres_bin, topology=topology, durable=durable
+    ) as cluster:
         settings = Settings.from_mapping(cluster.environment())
         for result in migrate(settings):
             if result.error is not None:
