@@ -39,20 +39,24 @@ def expected_catalog(connection: Connection) -> dict[str, str]:
 
 
 def differences(expected: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
-    """Return a text for each thing that is missing, not ours, or not as it should be."""
-    texts = []
-    for name in sorted(expected.keys() | found.keys()):
-        before, after = expected.get(name), found.get(name)
-        if before == after:
-            continue
-        if after is None:
-            texts.append(f"{name} is missing")
-        elif before is None:
-            texts.append(f"{name} is not ours: {after.splitlines()[0] if after else ''}".rstrip())
-        elif "\n" in before or "\n" in after:
-            changed = unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
-            lines = [f"  {line}" for line in list(changed)[2:] if not line.startswith("@@")]
-            texts.append("\n".join([f"{name} differs:", *lines]))
-        else:
-            texts.append(f"{name} differs:\n  -{before}\n  +{after}")
-    return texts
+    """Return a text for each thing that is missing, not ours, or not as it should be.
+
+    Under it the lines that should be there, after a minus, and those that are, after a plus.
+    """
+    return [
+        "\n".join([f"{name} {_verdict(expected, found, name)}:", *_lines(expected, found, name)])
+        for name in sorted(expected.keys() | found.keys())
+        if expected.get(name) != found.get(name)
+    ]
+
+
+def _verdict(expected: Mapping[str, str], found: Mapping[str, str], name: str) -> str:
+    if name not in found:
+        return "is missing"
+    return "differs" if name in expected else "is not ours"
+
+
+def _lines(expected: Mapping[str, str], found: Mapping[str, str], name: str) -> list[str]:
+    before, after = expected.get(name, "").splitlines(), found.get(name, "").splitlines()
+    changed = list(unified_diff(before, after, n=0, lineterm=""))[2:]
+    return [f"  {line}" for line in changed if not line.startswith("@@")]

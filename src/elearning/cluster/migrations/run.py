@@ -10,7 +10,8 @@ import os
 import threading
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -173,21 +174,26 @@ def _side_by_side(
 ) -> Iterator[Migrated]:
     # A fork would share this process's connections.
     spawn = multiprocessing.get_context("spawn")
+    left = list(shards)
+    running: dict[Future[Migrated], str] = {}
     failed: Migrated | None = None
     with ProcessPoolExecutor(
         min(jobs, len(shards)) or 1, mp_context=spawn, initializer=_end_with_parent
     ) as pool:
-        waiting: dict[Future[Migrated], str] = {pool.submit(task, shard): shard for shard in shards}
-        for done in as_completed(waiting):
-            if done.cancelled() and failed:
-                yield _left_alone(waiting[done], failed)
-                continue
-            result = done.result()
-            if result.error and fail_fast and not failed:
-                failed = result
-                for each in waiting:
-                    each.cancel()
-            yield result
+        while running or (left and not failed):
+            # No more than there are processes: what the pool has taken, it does not give back.
+            while left and not failed and len(running) < jobs:
+                shard = left.pop(0)
+                running[pool.submit(task, shard)] = shard
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                shard = running.pop(done)
+                killed = isinstance(done.exception(), BrokenProcessPool)
+                result = _killed(shard) if killed else done.result()
+                if result.error and (fail_fast or killed):
+                    failed = failed or result
+                yield result
+    if failed:
+        yield from (_left_alone(shard, failed) for shard in left)
 
 
 def _end_with_parent() -> None:
@@ -204,3 +210,9 @@ def _end_with_parent() -> None:
 
 def _left_alone(shard: str, failed: Migrated) -> Migrated:
     return Migrated(shard, error=f"left untouched, for {failed.shard} failed")
+
+
+def _killed(shard: str) -> Migrated:
+    # The pool ends all of its processes when one of them has ended.
+    error = f"shard {shard}: its process was killed, run it again: it goes on where it stopped"
+    return Migrated(shard, error=error)
