@@ -230,7 +230,15 @@ def _url(variable: str, text: str) -> URL:
 
 def _check_homes(shards: tuple[Shard, ...]) -> None:
     homes: dict[Region, str] = {}
+    places: dict[tuple[str, str | None], str] = {}
     for shard in shards:
+        place = address_of(shard.primary), shard.primary.database
+        if other := places.get(place):
+            raise SettingsError(
+                variable=f"ELEARNING_SHARD_{shard.name.upper()}_PRIMARY",
+                problem=f"leads to the database of shard {other!r}: each shard has its own",
+            )
+        places[place] = shard.name
         variable = f"ELEARNING_SHARD_{shard.name.upper()}_REGIONS"
         for region in shard.regions:
             if region in homes:

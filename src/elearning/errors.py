@@ -10,7 +10,8 @@ ElearningError
 │       PaymentMethodNotFound, TransactionNotFound
 ├── Conflict
 │   ├── EmailTaken, AlreadyEnrolled, CourseFull, CourseNotOpen, EnrollmentClosed
-│   ├── EnrollmentNotActive, TransactionNotPending, GatewayIdTaken, RefundRefused
+│   ├── EnrollmentNotActive, TransactionNotPending, GatewayIdTaken
+│   ├── RefundRefused, NotAPayment
 │   ├── MisroutedRow, IllegalStep, FixedColumn
 │   └── NotPermitted
 ├── PaymentDeclined
@@ -69,6 +70,7 @@ __all__ = [
     "MigrationLocked",
     "MisroutedRow",
     "NodeUnavailable",
+    "NotAPayment",
     "NotFound",
     "NotPermitted",
     "PaymentDeclined",
@@ -286,6 +288,13 @@ class RefundRefused(Conflict):
         "{amount} {currency} of transaction {transaction_id} cannot be refunded: it {problem}"
     )
     sqlstate = "LE034"
+
+
+class NotAPayment(Conflict):
+    """A refund is not charged, and has no invoice."""
+
+    template = "transaction {transaction_id} is a refund: complete it with complete_refund"
+    sqlstate = "LE035"
 
 
 class MisroutedRow(Conflict):

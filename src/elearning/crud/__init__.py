@@ -8,6 +8,7 @@ engines of `elearning.routing.Engines`, which translate those of the database.
 from elearning.crud.courses import Seats, get_course, seats_of
 from elearning.crud.enrollments import enroll_user, get_enrollment
 from elearning.crud.payments import (
+    complete_refund,
     complete_transaction,
     create_refund,
     create_transaction,
@@ -22,6 +23,7 @@ __all__ = [
     "NewUser",
     "Progress",
     "Seats",
+    "complete_refund",
     "complete_transaction",
     "create_refund",
     "create_transaction",

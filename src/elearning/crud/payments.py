@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from elearning.errors import (
     CourseNotFound,
     CourseNotOpen,
+    GatewayIdTaken,
     InvalidAmount,
     InvalidInput,
     PaymentMethodNotFound,
@@ -33,6 +34,7 @@ from elearning.money import to_minor
 from elearning.text import checked_text
 
 __all__ = [
+    "complete_refund",
     "complete_transaction",
     "create_refund",
     "create_transaction",
@@ -146,6 +148,38 @@ def create_refund(
     return refund
 
 
+def complete_refund(
+    session: Session, transaction_id: UUID, gateway_transaction_id: str
+) -> Transaction:
+    """Complete a pending refund, when the gateway has given the money back.
+
+    Raises:
+        TransactionNotFound: there is no such refund.
+        TransactionNotPending: it is completed or failed already.
+        GatewayIdTaken: another payment of the gateway has this id.
+    """
+    reference = checked_text("gateway_transaction_id", gateway_transaction_id, most=200)
+    refund = session.get(Transaction, transaction_id, with_for_update=True)
+    if refund is None or refund.transaction_type is not TransactionType.REFUND:
+        raise TransactionNotFound(transaction_id=transaction_id)
+    if refund.status is not TransactionStatus.PENDING:
+        raise TransactionNotPending(transaction_id=transaction_id, status=refund.status.value)
+    taken = select(Transaction.id).where(
+        Transaction.gateway == refund.gateway, Transaction.gateway_transaction_id == reference
+    )
+    if session.scalar(taken) is not None:
+        raise GatewayIdTaken(
+            transaction_id=transaction_id,
+            gateway_transaction_id=reference,
+            gateway=refund.gateway,
+        )
+    refund.status = TransactionStatus.COMPLETED
+    refund.gateway_transaction_id = reference
+    refund.completed_at = func.clock_timestamp()
+    session.flush()
+    return refund
+
+
 def complete_transaction(
     session: Session, transaction_id: UUID, gateway_transaction_id: str
 ) -> UUID:
@@ -154,6 +188,7 @@ def complete_transaction(
     Raises:
         TransactionNotFound: there is none.
         TransactionNotPending: it is completed or failed already.
+        NotAPayment: it is a refund.
         GatewayIdTaken: another payment of the gateway has this id.
     """
     reference = checked_text("gateway_transaction_id", gateway_transaction_id, most=200)

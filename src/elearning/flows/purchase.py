@@ -12,11 +12,11 @@ from elearning.crud import (
     get_invoice,
     get_transaction,
 )
-from elearning.errors import GatewayFault, PaymentDeclined, TransactionNotPending
+from elearning.errors import GatewayFault, NotAPayment, PaymentDeclined, TransactionNotPending
 from elearning.flows.gateway import Charge, GatewayDeclined, PaymentGateway
 from elearning.flows.platform import Platform
 from elearning.ids import parse_id, region_of
-from elearning.models import TransactionStatus
+from elearning.models import TransactionStatus, TransactionType
 from elearning.money import from_minor, tax_on
 from elearning.routing import Consistency, Token
 
@@ -98,6 +98,7 @@ async def settle(
     Raises:
         TransactionNotFound: there is none.
         TransactionNotPending: it has failed.
+        NotAPayment: it is a refund, which is not charged.
         PaymentDeclined: the gateway refused; the transaction is stored as failed.
         GatewayFault, GatewayIdTaken: the gateway's answer is no id of this payment,
             which stays pending.
@@ -106,6 +107,8 @@ async def settle(
     region = region_of(transaction_id)
     async with platform.session(region, consistency=Consistency.PRIMARY) as session:
         transaction = await session.run_sync(get_transaction, transaction_id)
+    if transaction.transaction_type is TransactionType.REFUND:
+        raise NotAPayment(transaction_id=transaction_id)
     if transaction.status is not TransactionStatus.PENDING:
         return await _invoice_of(platform, transaction_id, transaction.status)
     total = transaction.amount_minor + tax_on(transaction.amount_minor)

@@ -30,6 +30,11 @@ BEGIN
             DETAIL = jsonb_build_object(
                 'transaction_id', p_transaction_id, 'status', v_transaction.status)::text;
     END IF;
+    IF v_transaction.transaction_type = 'refund' THEN
+        RAISE EXCEPTION 'transaction % is a refund', p_transaction_id USING
+            ERRCODE = 'LE035',
+            DETAIL = jsonb_build_object('transaction_id', p_transaction_id)::text;
+    END IF;
 
     IF EXISTS (
         SELECT FROM transactions
