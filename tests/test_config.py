@@ -105,6 +105,12 @@ def test_one_shard_may_host_all_regions() -> None:
             "is no URL",
         ),
         (
+            {"ELEARNING_SHARD_EU_PRIMARY": "postgresql+psycopg://o@/x?host=a,b"}
+            | {"ELEARNING_SHARD_NA_PRIMARY": "postgresql+psycopg://p:s3cret@/x?host=a,b"},
+            "ELEARNING_SHARD_EU_PRIMARY",
+            "leads to the database of shard 'na'",
+        ),
+        (
             {"ELEARNING_SHARD_NA_REPLICAS": "postgresql+psycopg://r:s3cret@h"},
             "ELEARNING_SHARD_NA_REPLICAS",
             "names no database",

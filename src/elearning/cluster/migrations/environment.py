@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from alembic import context
+from alembic.autogenerate import render_python_code
 from alembic.operations import MigrationScript
+from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -90,11 +92,19 @@ def _include(thing: object, _name: str | None, kind: str, *_: object) -> bool:
     return not (kind == "column" and getattr(thing, "system", False))
 
 
-def _same_on_every_shard(_: object, __: object, directives: list[MigrationScript]) -> None:
+def _same_on_every_shard(
+    migration: MigrationContext, _: object, directives: list[MigrationScript]
+) -> None:
     """Keep one of the revisions that autogenerate has found, shard after shard."""
+    # They are compared as text: two columns are never equal, however alike they are.
+    apart = MigrationContext.configure(dialect=migration.dialect)
     for script in directives:
-        first, *others = script.upgrade_ops_list
-        if any(each.as_diffs() != first.as_diffs() for each in others):
+        steps = zip(script.upgrade_ops_list, script.downgrade_ops_list, strict=True)
+        texts = {
+            tuple(render_python_code(step, migration_context=apart) for step in both)
+            for both in steps
+        }
+        if len(texts) > 1:
             raise MigrationError(
                 shard="all",
                 problem="the shards differ from each other: 'elearning migrate --check' tells how",
@@ -118,33 +128,48 @@ def _run_on_shard(shard: Shard) -> None:
             **_options(),
         )
         options = context.get_context().opts
-        if "destination_rev" not in options:
-            if "revision_context" not in options:
-                config.print_stdout("shard %s:", shard.name)
-            _check(connection, shard, writes=False)
-            _run_migrations()
+        if "destination_rev" in options:
+            wait = config.attributes.get("lock_wait", LOCK_WAIT)
+            with migration_lock(connection, shard.name, wait):
+                _change(connection, shard, reached, stamps="purge" in options)
             return
-        wait = config.attributes.get("lock_wait", LOCK_WAIT)
-        with migration_lock(connection, shard.name, wait):
-            stamps = "purge" in options
-            # Whoever stamps repairs the record of revisions, and knows what the shard holds.
-            before = None if stamps else _check(connection, shard, writes=True)
-            try:
-                _run_migrations()
-                connection.rollback()
-                if context.get_context().get_current_revision() == context.get_head_revision():
-                    connection.rollback()
-                    with connection.begin():
-                        reconcile(connection, shard)
-            except (SQLAlchemyError, ElearningError) as error:
-                logger.debug("shard %s", shard.name, exc_info=True)
-                at = reached[-1] if reached else before
-                raise MigrationError(
-                    shard=shard.name,
-                    problem=f"stopped at {at or 'base'}: {_first_line(error)}",
-                ) from error
-            finally:
-                _report(shard, before, reached)
+        if "revision_context" not in options:
+            config.print_stdout("shard %s:", shard.name)
+        _check(connection, shard, writes=False)
+        _run_migrations()
+
+
+def _change(
+    connection: Connection, shard: Shard, reached: list[str | None], *, stamps: bool
+) -> None:
+    """Upgrade, downgrade or stamp a shard; ``reached`` grows with each step."""
+    # Whoever stamps repairs the record of revisions, and knows what the shard holds.
+    before = None if stamps else _check(connection, shard, writes=True)
+    try:
+        _run_migrations()
+        connection.rollback()
+        if context.get_context().get_current_revision() == context.get_head_revision():
+            connection.rollback()
+            with connection.begin():
+                reconcile(connection, shard)
+    except (SQLAlchemyError, ElearningError) as error:
+        logger.debug("shard %s", shard.name, exc_info=True)
+        _forget_uncommitted(connection, reached)
+        at = (reached or [before])[-1] or "base"
+        raise MigrationError(
+            shard=shard.name, problem=f"stopped at {at}: {_first_line(error)}"
+        ) from error
+    finally:
+        _report(shard, before, reached)
+
+
+def _forget_uncommitted(connection: Connection, reached: list[str | None]) -> None:
+    """Take back the last step where its COMMIT was what failed: it was noted before that."""
+    with suppress(SQLAlchemyError, ElearningError):
+        connection.rollback()
+        now = context.get_context().get_current_revision()
+        if reached and reached[-1] != now:
+            reached.pop()
 
 
 def _run_migrations() -> None:
