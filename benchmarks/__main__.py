@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from benchmarks import reads, writes
+from benchmarks import guard, migrations, progress, reads, writes
 from elearning.routing import Engines
 from elearning.testing.databases import migrated_cluster
 
@@ -17,9 +17,18 @@ def main() -> None:
     """Run all benchmarks and print a table for each."""
     console = Console(highlight=False)
     console.print("starting three primaries, three replicas and MongoDB …")
-    with migrated_cluster() as (_, settings), Engines(settings) as engines:
-        for benchmark in (reads.point_reads, writes.progress, writes.enrollments):
-            console.print(benchmark(engines))
+    # Durable, for a commit that waits for no disk would flatter all that commits.
+    with migrated_cluster(durable=True) as (cluster, settings):
+        with Engines(settings) as engines:
+            for benchmark in (
+                reads.point_reads,
+                writes.enrollments,
+                progress.one_lesson,
+                progress.many_lessons,
+                guard.row_guard,
+            ):
+                console.print(benchmark(engines))
+        console.print(migrations.many_shards(cluster, settings))
 
 
 main()

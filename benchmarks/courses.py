@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -20,7 +21,7 @@ _LESSONS = text("""
 """)
 
 
-def connect(url: URL) -> psycopg.Connection[tuple[object, ...]]:
+def connect(url: URL) -> psycopg.Connection[tuple[Any, ...]]:
     """Connect by the driver alone, with autocommit."""
     plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
     return psycopg.connect(plain, autocommit=True)

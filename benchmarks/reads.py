@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import psycopg
 from rich.table import Table
 from sqlalchemy import select
 from sqlalchemy.ext.horizontal_shard import ShardedSession
 from sqlalchemy.orm import Session
 
+from benchmarks.courses import connect
 from benchmarks.timing import compare
 from elearning.ids import region_of
 from elearning.models import User
@@ -25,8 +25,7 @@ def point_reads(engines: Engines) -> Table:
         # The replica has it from here on.
         session.execute(select(User.id).where(User.id == user_id)).one()
     replica = engines.replicas("eu")[0].engine
-    url = replica.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    raw = psycopg.connect(url, autocommit=True)
+    raw = connect(replica.url)
     columns = ", ".join(column.name for column in User.__table__.columns)
     statement = f"SELECT {columns} FROM users WHERE id = %s"  # noqa: S608 - our own columns
     shards = {shard: engines.replicas(shard)[0].engine for shard in engines.shards}

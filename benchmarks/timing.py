@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from random import Random
 from statistics import median
 from time import perf_counter
 
@@ -18,33 +19,34 @@ def measure(
     rounds: int,
     *,
     warm_up: int = 0,
+    repeat: int = 1,
     before: Callable[[str], object] | None = None,
     after: Callable[[str], object] | None = None,
 ) -> dict[str, list[float]]:
-    """Run each contender once a round, and return the times of each.
+    """Give each contender a turn in each round, and return its times.
 
     Args:
         contenders: by name.
-        rounds: how often each one runs.
+        rounds: how many turns each one has.
         warm_up: rounds before those, which do not count.
+        repeat: how often one runs in its turn, each time timed for itself.
         before: is told whose turn it is, and what it does is not timed.
         after: the same, at the end of the turn.
     """
     times: dict[str, list[float]] = {name: [] for name in contenders}
     names = list(contenders)
+    order = Random(rounds)  # noqa: S311 - no secret
     for number in range(warm_up + rounds):
-        # Each one comes first in its turn: nobody always runs after the slowest.
-        names = [*names[1:], names[0]]
+        # In another order each round: whoever always followed the same one would be marked by it.
+        order.shuffle(names)
         for name in names:
             if before:
                 before(name)
-            start = perf_counter()
-            contenders[name]()
-            seconds = perf_counter() - start
+            taken = [_seconds(contenders[name]) for _ in range(repeat)]
             if after:
                 after(name)
             if number >= warm_up:
-                times[name].append(seconds)
+                times[name] += taken
     return times
 
 
@@ -67,7 +69,10 @@ def compare(title: str, contenders: Contenders, rounds: int) -> Table:
 
 
 def ratios(title: str, groups: Iterable[Times], targets: Mapping[str, str] | None = None) -> Table:
-    """Return a table of medians, each with its ratio to the first one of its group.
+    """Return a table of medians, and how many times the first of its group each one takes.
+
+    That is the median of the ratios in each round: a load that comes and goes meets both in
+    a round alike, and moves the ratio of two medians far more.
 
     Args:
         title: of the table.
@@ -76,13 +81,19 @@ def ratios(title: str, groups: Iterable[Times], targets: Mapping[str, str] | Non
     """
     table = Table("", "median", "ratio", "target", title=title)
     for times in groups:
-        base = median(next(iter(times.values())))
+        first = next(iter(times.values()))
         for name, measured in times.items():
-            middle = median(measured)
+            ratio = median(one / base for one, base in zip(measured, first, strict=True))
             target = (targets or {}).get(name, "")
-            table.add_row(name, _duration(middle), f"{middle / base:.2f}", target)
+            table.add_row(name, _duration(median(measured)), f"{ratio:.2f}", target)
         table.add_section()
     return table
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = perf_counter()
+    run()
+    return perf_counter() - start
 
 
 def _duration(seconds: float) -> str:

@@ -17,12 +17,14 @@ from elearning.cluster.embedded import EmbeddedCluster
 from elearning.cluster.embedded.processes import wait_until
 from elearning.cluster.migrations import check_drift
 from elearning.cluster.migrations.catalog import read_catalog
+from elearning.cluster.migrations.lock import LOCK_KEY
 from elearning.config import Settings, Shard
+from elearning.models import HEAD
 from elearning.regions import Region
 from tests.snapshots import connect
 
 ROOT = Path(__file__).resolve().parents[2]
-REGIONS = {"na": tuple(Region)[:4], "eu": tuple(Region)[4:], "asia": ()}
+REGIONS = {"na": tuple(Region)[:4], "eu": tuple(Region)[4:], "asia": (), "oldest": tuple(Region)}
 """What the shards of `databases` host, on the servers of these names."""
 WAIT_SECONDS = 30
 
@@ -37,27 +39,32 @@ class Done:
 
 
 Elearning = Callable[..., Done]
+Known = dict[str, dict[str, str]]
+"""The schema at each revision; at "base" there is none."""
 
 
 @contextmanager
 def databases(
-    cluster: EmbeddedCluster, settings: Settings, name: str, *shards: str, template: str | None = None
+    cluster: EmbeddedCluster,
+    settings: Settings,
+    name: str,
+    *shards: str,
+    template: str | None = None,
 ) -> Iterator[Settings]:
     """Make a database of this name on some primaries, and settings that lead to them."""
     made: list[Shard] = []
     with ExitStack() as stack:
         for shard in shards:
             stack.enter_context(database(cluster, shard, name, template=template))
-            there = settings.shard(shard)
-            made.append(
-                Shard(
-                    shard,
-                    REGIONS[shard],
-                    there.primary.set(database=name),
-                    owner=there.owner_url.set(database=name),
-                )
-            )
+            made.append(shard_of(settings, shard, name))
         yield replace(settings, shards=tuple(made))
+
+
+def shard_of(settings: Settings, shard: str, name: str) -> Shard:
+    """Return the shard that a database of this name makes."""
+    there = settings.shard(shard)
+    owner = there.owner_url.set(database=name)
+    return Shard(shard, REGIONS[shard], there.primary.set(database=name), owner=owner)
 
 
 @contextmanager
@@ -96,6 +103,15 @@ def catalog(shard: Shard) -> dict[str, str]:
     engine = create_engine(shard.owner_url, poolclass=pool.NullPool)
     with engine.connect() as connection:
         return read_catalog(connection)
+
+
+def schema(shard: Shard) -> dict[str, str]:
+    """Return what revisions make: neither the record of them nor grants, which come last."""
+    return {
+        name: definition
+        for name, definition in catalog(shard).items()
+        if not name.startswith("grant ") and "alembic_version" not in name
+    }
 
 
 def revision(shard: Shard) -> str | None:
@@ -156,6 +172,20 @@ def alembic(settings: Settings, *words: str) -> Done:
     return Done(done.returncode, done.stdout, done.stderr)
 
 
+def write_revision(scripts: Path, name: str, *lines: str) -> None:
+    """Write a revision that follows head, with these lines in its `upgrade`."""
+    text = [
+        "from alembic import op",
+        f"revision = {name!r}",
+        f"down_revision = {HEAD!r}",
+        "def upgrade():",
+        *(f"    {line}" for line in lines),
+        "def downgrade():",
+        "    pass",
+    ]
+    (scripts / "versions" / f"{name}.py").write_text("\n".join(text), "utf-8")
+
+
 def passwords(settings: Settings) -> set[str]:
     urls = [url for shard in settings.shards for url in (shard.primary, shard.owner_url)]
     return {str(url.password) for url in urls}
@@ -164,3 +194,20 @@ def passwords(settings: Settings) -> set[str]:
 def until(condition: Callable[[], bool]) -> None:
     """Wait for a condition, with a bound."""
     assert wait_until(condition, WAIT_SECONDS)
+
+
+@contextmanager
+def locked(shard: Shard) -> Iterator[int]:
+    """Hold the lock that another migration would hold; tells the pid of the server's process."""
+    with connect(shard.owner_url) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [LOCK_KEY])
+        yield connection.info.backend_pid
+
+
+def sessions(shard: Shard) -> list[tuple[Any, ...]]:
+    """Return state and begin of the transaction, for each migration that is connected."""
+    return rows(
+        shard.owner_url,
+        "SELECT state, xact_start FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name = 'elearning migrate'",
+    )

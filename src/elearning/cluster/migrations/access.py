@@ -27,6 +27,7 @@ _VERSIONS = text("SELECT version_num FROM public.alembic_version ORDER BY versio
 _TABLES = text("""
     SELECT relname FROM pg_class
     WHERE relnamespace = to_regnamespace('public') AND relkind IN ('r', 'p', 'v', 'm', 'f')
+        AND relname <> 'alembic_version'
         AND NOT EXISTS (SELECT FROM pg_depend
                         WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid
                             AND deptype = 'e')
@@ -106,7 +107,7 @@ def check_database(
             raise ShardAhead(shard=shard.name, found=", ".join(unknown), head=head)
         if unknown:
             raise ForeignDatabase(**where, found=f"the revision {unknown[0]} of another history")
-        if not facts.versioned:
+        if not revisions:
             _check_empty(connection, where, ours=facts.ours)
         if writes:
             _check_rights(connection, rights, schema=facts.current_schema, creates=facts.creates)

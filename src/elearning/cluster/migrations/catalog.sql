@@ -42,6 +42,17 @@ grants AS (
         AND NOT (a.grantee = 0 AND a.privilege_type = 'USAGE')
 ),
 things AS (
+    -- All belongs to the role that migrates, and is told only where it does not: routines
+    -- that run as their owner may do what that role may.
+    SELECT 'owner of ' || o.what AS name, pg_get_userbyid(o.owner)::text AS definition
+    FROM (
+        SELECT 'table ' || relname, relowner FROM relations
+        UNION ALL
+        SELECT 'routine ' || signature, proowner FROM routines
+    ) AS o (what, owner)
+    JOIN pg_class AS v ON v.oid = to_regclass('public.alembic_version')
+    WHERE o.owner <> v.relowner
+    UNION ALL
     SELECT CASE relkind
                WHEN 'r' THEN 'table ' WHEN 'p' THEN 'table ' WHEN 'v' THEN 'view '
                WHEN 'm' THEN 'view ' WHEN 'S' THEN 'sequence ' ELSE 'foreign table '

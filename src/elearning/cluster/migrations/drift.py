@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from elearning.cluster.migrations.access import check_database, owner_connection
@@ -19,6 +19,8 @@ __all__ = ["Drift", "check_drift"]
 
 
 _HOSTED = select(HostedRegion.region_code)
+# A name is told with its schema where the search_path does not lead there.
+_PUBLIC = text("SET LOCAL search_path = public")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ def _compare(connection: Connection, shard: Shard) -> Drift:
             problem=f"is at {revision or 'no revision'} and not at {HEAD}: 'elearning migrate' "
             "brings it there",
         )
+    connection.execute(_PUBLIC)
     found = differences(expected_catalog(connection), read_catalog(connection))
     found += _regions(connection, shard)
     return Drift(shard.name, revision, tuple(found))

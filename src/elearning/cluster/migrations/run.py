@@ -5,6 +5,7 @@ Alembic keeps its context in globals, so shards never migrate in threads.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import threading
@@ -28,6 +29,8 @@ from elearning.config import Settings
 from elearning.errors import ElearningError, InvalidInput
 
 __all__ = ["Migrated", "alembic_config", "migrate"]
+
+logger = logging.getLogger("elearning.migrations")
 
 _PACKAGE = Path(__file__).resolve().parents[2]
 
@@ -141,6 +144,10 @@ class _Task:
             command.upgrade(config, self.revision)
         except (CommandError, SQLAlchemyError) as error:
             result = replace(result, error=str(error).strip().splitlines()[0])
+        except Exception as error:
+            # A mistake in a revision stops no other shard; whoever wrote it wants to see where.
+            logger.exception("shard %s", shard)
+            result = replace(result, error=f"shard {shard}: {type(error).__name__}: {error}")
         return replace(result, seconds=monotonic() - start)
 
     def look(self, shard: str) -> Migrated:

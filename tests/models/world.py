@@ -1,0 +1,171 @@
+"""One row in every table, and how a second one like it would look."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, select
+
+from elearning.crud import complete_transaction, enroll_user
+from elearning.ids import new_id
+from elearning.models import Base, Enrollment, LessonProgress, OutboxMessage
+from elearning.routing import Engines, RoutingSession
+from elearning.testing.factories import (
+    CourseCategoryFactory,
+    CourseFactory,
+    CourseLessonFactory,
+    CourseModuleFactory,
+    CourseReviewFactory,
+    EnrollmentFactory,
+    InstructorFactory,
+    PaymentMethodFactory,
+    TransactionFactory,
+    UserFactory,
+    UserProfileFactory,
+    bound,
+)
+
+
+@dataclass(frozen=True)
+class World:
+    """Ids of rows of the region europe; `african` is of africa, on the same shard.
+
+    The first of a kind has all that may belong to it: the user has a profile, an enrollment
+    with progress and review, a card, and a completed payment with its invoice. The other user
+    has an enrollment without progress, and a pending payment.
+    """
+
+    user: UUID
+    other: UUID
+    instructor: UUID
+    african: UUID
+    profile: UUID
+    category: UUID
+    course: UUID
+    other_course: UUID
+    module: UUID
+    other_module: UUID
+    lesson: UUID
+    other_lesson: UUID
+    enrollment: UUID
+    other_enrollment: UUID
+    progress: UUID
+    review: UUID
+    card: UUID
+    payment: UUID
+    pending: UUID
+    invoice: UUID
+
+    def where(self, table: str) -> str:
+        """Return the condition of the one row of a table that is copied."""
+        match table:
+            case "hosted_regions" | "invoice_counters":
+                return "region_code = 3"
+            case "outbox":
+                return "true"
+        return f"id = '{getattr(self, ORIGINALS[table])}'"
+
+    def copy(self, table: str) -> dict[str, Any]:
+        """Return what a copy of that row must have of its own, so that nothing refuses it."""
+        own: dict[str, dict[str, Any]] = {
+            "users": {"email": "copy@example.com"},
+            "user_profiles": {"user_id": self.other},
+            "course_categories": {"slug": "copy", "category_name": "Copy"},
+            "courses": {"slug": "copy", "course_code": "COPY"},
+            "course_modules": {"position": 90},
+            "course_lessons": {"position": 90},
+            "enrollments": {"user_id": self.instructor},
+            "lesson_progress": {"enrollment_id": self.other_enrollment},
+            "course_reviews": {"enrollment_id": self.other_enrollment},
+            "payment_methods": {"is_default": False},
+            "transactions": {
+                "status": "pending",
+                "gateway_transaction_id": None,
+                "completed_at": None,
+            },
+            "invoices": {"transaction_id": self.pending, "invoice_number": "EU-COPY"},
+            "hosted_regions": {"region_code": 5},
+            "invoice_counters": {"year": 2001},
+            "outbox": {},
+        }
+        return ({"id": new_id("europe")} if table in ORIGINALS else {}) | own[table]
+
+
+ORIGINALS = {
+    "users": "user",
+    "user_profiles": "profile",
+    "course_categories": "category",
+    "courses": "course",
+    "course_modules": "module",
+    "course_lessons": "lesson",
+    "enrollments": "enrollment",
+    "lesson_progress": "progress",
+    "course_reviews": "review",
+    "payment_methods": "card",
+    "transactions": "payment",
+    "invoices": "invoice",
+}
+"""Tables, and the attribute of `World` that is the id of the row that is copied."""
+
+
+def columns_of(table: str) -> list[str]:
+    """Return the columns that can be written."""
+    return [
+        column.name
+        for column in Base.metadata.tables[table].columns
+        if not (column.system or column.computed or column.identity)
+    ]
+
+
+def insert_copy(connection: Connection, world: World, table: str, **changes: Any) -> None:
+    """Insert a row like the one that there is, apart from what must differ and these changes."""
+    columns = ", ".join(columns_of(table))
+    connection.exec_driver_sql(
+        f"INSERT INTO {table} ({columns}) SELECT {columns} FROM "
+        f"(SELECT (jsonb_populate_record(original, %(own)s)).* "
+        f"FROM {table} AS original WHERE {world.where(table)}) AS copy",
+        {"own": json.dumps(world.copy(table) | changes, default=str)},
+    )
+
+
+def make_world(engines: Engines) -> World:
+    with RoutingSession(engines=engines, region="europe") as session, bound(session):
+        user, other = UserFactory.create_batch(2)
+        instructor = InstructorFactory.create()
+        category = CourseCategoryFactory.create()
+        course = CourseFactory.create(instructor=instructor, category=category)
+        other_course = CourseFactory.create(instructor=instructor)
+        module = CourseModuleFactory.create(course=course)
+        other_module = CourseModuleFactory.create(course=other_course)
+        lesson = CourseLessonFactory.create(module=module)
+        enrollment = session.get_one(Enrollment, enroll_user(session, user.id, course.id))
+        card = PaymentMethodFactory.create(user=user, is_default=True)
+        payment = TransactionFactory.create(user=user, course=course, payment_method=card)
+        session.add(OutboxMessage(topic="nothing", payload={}))
+        world = World(
+            user=user.id,
+            other=other.id,
+            instructor=instructor.id,
+            african=InstructorFactory.create(region="africa").id,
+            profile=UserProfileFactory.create(user=user).id,
+            category=category.id,
+            course=course.id,
+            other_course=other_course.id,
+            module=module.id,
+            other_module=other_module.id,
+            lesson=lesson.id,
+            other_lesson=CourseLessonFactory.create(module=other_module).id,
+            enrollment=enrollment.id,
+            other_enrollment=EnrollmentFactory.create(user=other, course=course).id,
+            progress=session.scalars(select(LessonProgress.id)).one(),
+            review=CourseReviewFactory.create(enrollment=enrollment, course=course).id,
+            card=card.id,
+            payment=payment.id,
+            pending=TransactionFactory.create(user=other, course=course).id,
+            invoice=complete_transaction(session, payment.id, "g-1"),
+        )
+        session.commit()
+    return world
