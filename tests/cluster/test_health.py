@@ -13,9 +13,12 @@ from elearning.cluster.embedded import EmbeddedCluster
 from elearning.cluster.health import HealthReport, check_health
 from elearning.config import MongoSettings, Settings
 from elearning.flows import Platform, SimulatedGateway, purchase, register
+from elearning.models import HEAD, REVISIONS
 from elearning.regions import Region
 from elearning.routing import Engines
 from tests.flows.conftest import Campus, make_campus
+from tests.models.support import own_databases
+from tests.snapshots import connect
 
 LIMIT = 5.0
 
@@ -133,6 +136,29 @@ def test_a_node_in_the_wrong_role(settings: Settings) -> None:
         "na-primary": "is a replica, expected a primary",
         "na-replica-1": "is a primary, expected a replica",
     }
+
+
+@pytest.mark.parametrize(
+    ("revision", "problem"),
+    [
+        (REVISIONS[-2], f"is at revision {REVISIONS[-2]}, not at {HEAD}: 'elearning migrate'"),
+        (None, f"is at revision none, not at {HEAD}: 'elearning migrate'"),
+        ("9999", None),
+        (HEAD, None),
+    ],
+)
+def test_a_schema_of_another_release(
+    settings: Settings, cluster: EmbeddedCluster, revision: str | None, problem: str | None
+) -> None:
+    na, _, asia = settings.shards
+    with own_databases(cluster, settings, "health", "eu", at=revision and "head") as made:
+        (eu,) = made.shards
+        if revision is not None:
+            with connect(eu.owner_url) as owner:
+                owner.execute("UPDATE alembic_version SET version_num = %s", [revision])
+        report = health(replace(settings, shards=(na, eu, asia)))
+    assert problems(report) == ({"eu-primary": problem} if problem else {})
+    assert report.ok is (problem is None)
 
 
 def test_a_wrong_password_is_not_told(settings: Settings) -> None:

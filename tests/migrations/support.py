@@ -15,7 +15,7 @@ from sqlalchemy import URL, create_engine, make_url, pool
 
 from elearning.cluster.embedded import EmbeddedCluster
 from elearning.cluster.embedded.processes import wait_until
-from elearning.cluster.migrations import check_drift
+from elearning.cluster.migrations import check_drift, migrate
 from elearning.cluster.migrations.catalog import read_catalog
 from elearning.cluster.migrations.lock import LOCK_KEY
 from elearning.config import Settings, Shard
@@ -172,12 +172,12 @@ def alembic(settings: Settings, *words: str) -> Done:
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def write_revision(scripts: Path, name: str, *lines: str) -> None:
-    """Write a revision that follows head, with these lines in its `upgrade`."""
+def write_revision(scripts: Path, name: str, *lines: str, after: str = HEAD) -> None:
+    """Write a revision that follows another one, with these lines in its `upgrade`."""
     text = [
         "from alembic import op",
         f"revision = {name!r}",
-        f"down_revision = {HEAD!r}",
+        f"down_revision = {after!r}",
         "def upgrade():",
         *(f"    {line}" for line in lines),
         "def downgrade():",
@@ -189,6 +189,40 @@ def write_revision(scripts: Path, name: str, *lines: str) -> None:
 def passwords(settings: Settings) -> set[str]:
     urls = [url for shard in settings.shards for url in (shard.primary, shard.owner_url)]
     return {str(url.password) for url in urls}
+
+
+@contextmanager
+def unchanged(settings: Settings) -> Iterator[None]:
+    """Nothing is changed in the block, neither the schema nor the record of it."""
+
+    def state(shard: Shard) -> tuple[object, ...]:
+        found = catalog(shard)
+        kept = ("alembic_version", "hosted_regions")
+        there = [name for name in kept if f"table {name}" in found]
+        return found, *(rows(shard.owner_url, f"TABLE {name}") for name in there)
+
+    before = list(map(state, settings.shards))
+    yield
+    assert list(map(state, settings.shards)) == before
+
+
+def error_of(settings: Settings, shard: str = "eu") -> str:
+    """Return the one line that `migrate` has for a shard; it is shown that nothing is changed."""
+    found = {}
+    for fail_fast in (True, False):
+        results = migrate(settings, shards=[shard], fail_fast=fail_fast)
+        found[fail_fast] = next(results).error
+    assert found[True] == found[False]
+    error = str(found[True])
+    assert "\n" not in error
+    assert not any(word in error for word in passwords(settings))
+    return error
+
+
+def with_owner(settings: Settings, owner: URL) -> Settings:
+    """Return settings where eu is migrated as somebody else."""
+    na, eu = settings.shards
+    return replace(settings, shards=(na, replace(eu, owner=owner)))
 
 
 def until(condition: Callable[[], bool]) -> None:

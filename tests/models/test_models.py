@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -24,7 +23,6 @@ from elearning.regions import Region
 from elearning.routing import RoutingSession
 from elearning.testing.factories import (
     CourseCategoryFactory,
-    CourseFactory,
     CourseLessonFactory,
     PaymentMethodFactory,
     TransactionFactory,
@@ -173,34 +171,6 @@ def test_amounts_of_an_invoice_are_decimals() -> None:
         Decimal("0.050"),
         Decimal("1.050"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("factory", "wrong", "constraint"),
-    [
-        (UserFactory, {"email": "Ada@example.com"}, "ck_users_email"),
-        (UserFactory, {"password_hash": "plain"}, "ck_users_password_is_hashed"),
-        (UserProfileFactory, {"country": "Spain"[:2]}, "ck_user_profiles_country"),
-        (CourseFactory, {"price_minor": -1}, "ck_courses_price"),
-        (CourseFactory, {"currency": "eur"}, "ck_courses_currency"),
-        (CourseFactory, {"max_enrollments": 0}, "ck_courses_max_enrollments"),
-        (CourseFactory, {"published_at": None}, "ck_courses_published_at"),
-        (CourseFactory, {"status": "archived"}, "ck_courses_archived_at"),
-        (CourseLessonFactory, {"position": 0}, "ck_course_lessons_position"),
-        (PaymentMethodFactory, {"last_four": "12x4"}, "ck_payment_methods_last_four"),
-        (
-            PaymentMethodFactory,
-            {"expiry_month": 13, "expiry_year": 2030},
-            "ck_payment_methods_expiry_month",
-        ),
-        (TransactionFactory, {"amount_minor": -1}, "ck_transactions_amount"),
-    ],
-)
-def test_the_database_refuses_what_cannot_be(
-    session: RoutingSession, factory: Any, wrong: dict[str, object], constraint: str
-) -> None:
-    with bound(session), pytest.raises(IntegrityError, match=constraint):
-        factory.create(**wrong)
 
 
 def test_an_unknown_state_does_not_reach_the_database(session: RoutingSession) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.orm.exc import StaleDataError
 
 from elearning.errors import MisroutedRow
 from elearning.ids import new_id
-from elearning.models import Course, CourseCategory, User
+from elearning.models import Base, Course, CourseCategory, User
 from elearning.models.routines import FUNCTIONS, function_text
 from elearning.routing import Engines, RoutingSession
 from elearning.testing.factories import (
@@ -22,7 +22,10 @@ from elearning.testing.factories import (
     UserFactory,
     bound,
 )
+from tests.models.support import scalar
+from tests.models.world import World
 
+TIMED = [name for name, table in Base.metadata.tables.items() if "updated_at" in table.columns]
 COLUMNS = "users (id, region, email, first_name, last_name)"
 
 
@@ -52,6 +55,15 @@ def test_update_modified_timestamp(session: RoutingSession) -> None:
     session.commit()
     assert session.get_one(User, user.id).updated_at > before
     assert user.created_at <= before
+
+
+@pytest.mark.parametrize("table", TIMED)
+def test_update_modified_timestamp_of_every_table(
+    root: Connection, world: World, table: str
+) -> None:
+    row = f"{table} SET updated_at = 'epoch' WHERE {world.where(table)}"
+    changed = scalar(root, f"UPDATE {row} RETURNING updated_at > transaction_timestamp()")
+    assert changed is True
 
 
 @pytest.mark.parametrize(
