@@ -17,7 +17,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")
+    op.execute("SET LOCAL lock_timeout = '2s'")
     op.create_table(
         "course_categories",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -891,7 +891,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")
+    op.execute("SET LOCAL lock_timeout = '2s'")
     op.drop_table("lesson_progress")
     op.drop_table("invoices")
     op.drop_table("course_reviews")

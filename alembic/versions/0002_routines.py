@@ -59,7 +59,7 @@ TRANSITION_TABLES = {
 
 
 def upgrade() -> None:
-    run("SET LOCAL lock_timeout = '5s'")
+    run("SET LOCAL lock_timeout = '2s'")
     for name in FUNCTIONS:
         create_routine(revision, name)
     for table in TABLES:
@@ -81,7 +81,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    run("SET LOCAL lock_timeout = '5s'")
+    run("SET LOCAL lock_timeout = '2s'")
     for table, function in COUNTED.items():
         for event in TRANSITION_TABLES:
             run(f"DROP TRIGGER {function}_{event} ON {table}")

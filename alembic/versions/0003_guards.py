@@ -69,6 +69,11 @@ CHECKS = (
     ("transactions", "ck_transactions_gateway", "gateway ~ '[^[:space:]]'"),
     (
         "transactions",
+        "ck_transactions_gateway_transaction_id",
+        "gateway_transaction_id ~ '[^[:space:]]'",
+    ),
+    (
+        "transactions",
         "ck_transactions_home",
         "get_byte(uuid_send(id), 7) = get_byte(uuid_send(user_id), 7)",
     ),
@@ -207,8 +212,28 @@ COMMENTS = (
 """Table, column, the comment before, the comment now."""
 
 
+LOCKED = (
+    "course_categories",
+    "users",
+    "user_profiles",
+    "courses",
+    "course_modules",
+    "course_lessons",
+    "enrollments",
+    "lesson_progress",
+    "course_reviews",
+    "payment_methods",
+    "transactions",
+    "invoices",
+    "invoice_counters",
+)
+"""In the order in which applications lock rows."""
+
+
 def upgrade() -> None:
-    run("SET LOCAL lock_timeout = '5s'")
+    run("SET LOCAL lock_timeout = '2s'")
+    # All at once, so that no transaction of an application is in between.
+    run(f"LOCK TABLE {', '.join(LOCKED)} IN ACCESS EXCLUSIVE MODE")
     op.add_column("courses", sa.Column("enrollment_opens_at", sa.DateTime(timezone=True)))
     op.add_column("courses", sa.Column("enrollment_closes_at", sa.DateTime(timezone=True)))
     op.add_column(
@@ -247,7 +272,13 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    run("SET LOCAL lock_timeout = '5s'")
+    run("SET LOCAL lock_timeout = '2s'")
+    run(f"LOCK TABLE {', '.join(LOCKED)} IN ACCESS EXCLUSIVE MODE")
+    run(
+        "DO $$ BEGIN IF EXISTS (SELECT FROM transactions WHERE refund_of_id IS NOT NULL) THEN "
+        "RAISE EXCEPTION 'there are refunds, and no place for what they refund before 0003'; "
+        "END IF; END $$"
+    )
     op.create_table_comment("transactions", "Payments, on the user's home shard")
     for table, column, comment, _ in COMMENTS:
         op.alter_column(table, column, comment=comment)

@@ -55,6 +55,7 @@ CONSTRAINTS = {
     ),
     "transactions": (
         "ck_transactions_gateway",
+        "ck_transactions_gateway_transaction_id",
         "ck_transactions_home",
         "ck_transactions_refund_of_id",
         "ck_transactions_transaction_status",
@@ -76,7 +77,7 @@ CONSTRAINTS = {
 
 
 def upgrade() -> None:
-    run("SET LOCAL lock_timeout = '5s'")
+    run("SET LOCAL lock_timeout = '2s'")
     for table, names in CONSTRAINTS.items():
         for name in names:
             run(f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}")

@@ -8,8 +8,9 @@ Revises: 0004
 * refuse_settled_change, refuse_wrong_refund: a payment that is settled stays as it is, and a
   refund takes back no more than was paid;
 * refuse_foreign_lesson: progress is made in lessons of the enrollment's own course;
+* require_invoice: a payment is completed together with its invoice;
 * update_enrolled_lessons: a lesson that is added or archived is so for everybody who takes the
-  course, for copied lessons too.
+  course, for copied lessons too. What was archived or added before is made good at the end.
 
 Counters and invoices are written by functions that run as their owner from now on. Old
 releases go on as before: no function changes its arguments or its result.
@@ -25,6 +26,8 @@ branch_labels = None
 depends_on = None
 
 NEW = (
+    "require_read_committed",
+    "require_invoice",
     "refuse_fixed_change",
     "refuse_illegal_step",
     "refuse_settled_change",
@@ -34,6 +37,8 @@ NEW = (
 )
 
 CHANGED = (
+    "refuse_misrouted_row",
+    "create_user_with_profile",
     "update_enrollment_progress",
     "update_course_rating",
     "enroll_user",
@@ -42,6 +47,18 @@ CHANGED = (
 """Since 0002."""
 
 TRIGGERS = (
+    (
+        "require_invoice",
+        "BEFORE UPDATE OF status",
+        "transactions",
+        "FOR EACH ROW WHEN (NEW.status = 'completed' AND NEW.transaction_type <> 'refund') EXECUTE FUNCTION require_invoice()",
+    ),
+    (
+        "update_enrolled_lessons",
+        "AFTER INSERT",
+        "course_modules",
+        "FOR EACH ROW EXECUTE FUNCTION update_enrolled_lessons()",
+    ),
     (
         "refuse_fixed_change",
         "BEFORE UPDATE OF user_id",
@@ -148,6 +165,9 @@ TRIGGERS = (
 """Name, event, table, and the rest."""
 
 ALWAYS = (
+    ("course_modules", "update_enrolled_lessons"),
+    ("enrollments", "update_modified_timestamp"),
+    ("lesson_progress", "update_modified_timestamp"),
     ("course_lessons", "update_enrolled_lessons"),
     ("lesson_progress", "update_enrollment_progress_insert"),
     ("lesson_progress", "update_enrollment_progress_update"),
@@ -155,19 +175,57 @@ ALWAYS = (
 )
 """Table and trigger: they fire for what replication brings, too."""
 
+LOCKED = (
+    "users",
+    "user_profiles",
+    "courses",
+    "course_modules",
+    "course_lessons",
+    "enrollments",
+    "lesson_progress",
+    "course_reviews",
+    "payment_methods",
+    "transactions",
+    "invoices",
+)
+"""All that gets a trigger or is made good, in the order in which applications lock rows."""
+
+OLD_RELEASES_MAY = (
+    "SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public",
+    "EXECUTE ON ALL FUNCTIONS IN SCHEMA public",
+)
+"""What their functions, which run as the caller, need."""
+
 
 def upgrade() -> None:
-    run("SET LOCAL lock_timeout = '5s'")
+    run("SET LOCAL lock_timeout = '2s'")
+    # Reading goes on. All at once, so that no transaction of an application is in between.
+    run(f"LOCK TABLE {', '.join(LOCKED)} IN SHARE ROW EXCLUSIVE MODE")
     for name in (*NEW, *CHANGED):
         create_routine(revision, name)
     for name, event, table, rest in TRIGGERS:
         run(f"CREATE TRIGGER {name} {event} ON {table} {rest}")
     for table, trigger in ALWAYS:
         run(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}")
+    # The triggers count along.
+    run(
+        "UPDATE lesson_progress AS p SET archived = true FROM course_lessons AS l "
+        "WHERE l.id = p.lesson_id AND l.archived_at IS NOT NULL AND NOT p.archived"
+    )
+    run(
+        "INSERT INTO lesson_progress (id, enrollment_id, lesson_id) "
+        "SELECT new_id(region_code_of(e.id)), e.id, l.id FROM enrollments AS e "
+        "JOIN course_modules AS m ON m.course_id = e.course_id "
+        "JOIN course_lessons AS l ON l.module_id = m.id AND l.archived_at IS NULL "
+        "ON CONFLICT (enrollment_id, lesson_id) DO NOTHING"
+    )
 
 
 def downgrade() -> None:
-    run("SET LOCAL lock_timeout = '5s'")
+    run("SET LOCAL lock_timeout = '2s'")
+    run(f"LOCK TABLE {', '.join(LOCKED)} IN SHARE ROW EXCLUSIVE MODE")
+    # As 0002 counts: archived lessons too.
+    run("UPDATE lesson_progress SET archived = false WHERE archived")
     for table, trigger in ALWAYS:
         run(f"ALTER TABLE {table} ENABLE TRIGGER {trigger}")
     for name, _, table, _ in TRIGGERS:
@@ -176,3 +234,8 @@ def downgrade() -> None:
         run(f"DROP FUNCTION {name}")
     for name in CHANGED:
         create_routine("0002", name)
+    for right in OLD_RELEASES_MAY:
+        run(
+            "DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'elearning_app') "
+            f"THEN GRANT {right} TO elearning_app; END IF; END $$"
+        )

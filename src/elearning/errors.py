@@ -11,7 +11,7 @@ ElearningError
 ├── Conflict
 │   ├── EmailTaken, AlreadyEnrolled, CourseFull, CourseNotOpen, EnrollmentClosed
 │   ├── EnrollmentNotActive, TransactionNotPending, GatewayIdTaken
-│   ├── RefundRefused, NotAPayment
+│   ├── RefundRefused, NotAPayment, InvoiceMissing, IsolationTooHigh
 │   ├── MisroutedRow, IllegalStep, FixedColumn
 │   └── NotPermitted
 ├── PaymentDeclined
@@ -63,6 +63,8 @@ __all__ = [
     "InvalidId",
     "InvalidInput",
     "InvalidText",
+    "InvoiceMissing",
+    "IsolationTooHigh",
     "LessonNotFound",
     "MalformedFile",
     "MalformedRow",
@@ -295,6 +297,23 @@ class NotAPayment(Conflict):
 
     template = "transaction {transaction_id} is a refund: complete it with complete_refund"
     sqlstate = "LE035"
+
+
+class IsolationTooHigh(Conflict):
+    """Seats, refunds and lessons are counted under a lock, of what others have committed."""
+
+    template = (
+        "this cannot be done in a transaction that is {isolation!r}, for it counts what others "
+        "commit meanwhile: do it in one that is 'read committed', PostgreSQL's default"
+    )
+    sqlstate = "LE036"
+
+
+class InvoiceMissing(Conflict):
+    """A payment is completed together with its invoice."""
+
+    template = "transaction {transaction_id} has no invoice: complete it with complete_transaction"
+    sqlstate = "LE037"
 
 
 class MisroutedRow(Conflict):

@@ -168,6 +168,17 @@ def test_archiving_and_completing_do_not_deadlock(running: Running, engines: Eng
         assert running.shown(enrollment_id) == "1/2 50.00 active"
 
 
+def test_a_lesson_that_is_only_edited_waits_for_nobody(running: Running, engines: Engines) -> None:
+    lesson = running.lessons[0]
+    running.archive(lesson)
+    running.session.commit()
+    running.enroll()  # holds the course until it ends
+    with RoutingSession(engines=engines, region="europe") as own, own.begin():
+        own.execute(text("SET LOCAL lock_timeout = '5s'"))
+        own.execute(text("UPDATE course_lessons SET title = 'New', archived_at = archived_at"))
+        Running(own, running.course_id, running.module_id).archive(lesson)
+
+
 @pytest.mark.parametrize("archived", [True, False])
 def test_refuse_foreign_lesson_that_is_being_archived(
     running: Running, engines: Engines, watch: Connection, archived: bool

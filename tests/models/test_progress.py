@@ -8,7 +8,7 @@ from threading import Barrier
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Row, func, select, text, true, update
+from sqlalchemy import Connection, Row, func, select, text, true, update
 from sqlalchemy.exc import DBAPIError
 
 from elearning.config import Settings
@@ -24,6 +24,8 @@ from elearning.testing.factories import (
     bound,
 )
 from tests.models.running import Running, make_running
+from tests.models.support import scalar
+from tests.models.world import World, insert_copy
 from tests.snapshots import connect
 
 DONE = {"completed": True, "completion_date": func.now()}
@@ -125,6 +127,24 @@ def test_update_enrollment_progress_delete(session: RoutingSession) -> None:
     session.delete(enrollment)
     session.flush()
     assert session.scalar(select(func.count()).select_from(LessonProgress)) == 0
+
+
+def test_update_enrollment_progress_counts_no_archived_lesson(
+    root: Connection, world: World
+) -> None:
+    counters = (
+        "SELECT completed_lessons || '/' || total_lessons FROM enrollments "
+        f"WHERE id = '{world.other_enrollment}'"
+    )
+    done = {"completed": True, "completion_date": "2026-02-01"}
+    with root.begin_nested() as counted:
+        insert_copy(root, world, "lesson_progress", **done)
+        assert scalar(root, counters) == "1/1"
+        counted.rollback()
+    insert_copy(root, world, "lesson_progress", **done, archived=True)
+    assert scalar(root, counters) == "0/0"
+    root.exec_driver_sql("DELETE FROM lesson_progress WHERE archived")
+    assert scalar(root, counters) == "0/0"
 
 
 def test_progress_stays_below_100_until_the_last_lesson(

@@ -49,12 +49,6 @@ BEGIN
                 'gateway', v_transaction.gateway)::text;
     END IF;
 
-    UPDATE transactions
-    SET status = 'completed',
-        gateway_transaction_id = p_gateway_transaction_id,
-        completed_at = clock_timestamp()
-    WHERE id = p_transaction_id;
-
     -- Half rounded up, as elearning/money.py does.
     v_tax := round(v_transaction.amount * 0.10);
 
@@ -83,6 +77,13 @@ BEGIN
         'paid'
     )
     RETURNING id INTO v_invoice_id;
+
+    -- After its invoice: see require_invoice.
+    UPDATE transactions
+    SET status = 'completed',
+        gateway_transaction_id = p_gateway_transaction_id,
+        completed_at = clock_timestamp()
+    WHERE id = p_transaction_id;
 
     RETURN v_invoice_id;
 END;

@@ -4,6 +4,7 @@
 CREATE OR REPLACE FUNCTION enroll_user(p_user_id uuid, p_course_id uuid)
 RETURNS uuid
 LANGUAGE plpgsql
+SET search_path = public, pg_temp
 AS $$
 DECLARE
     v_code CONSTANT integer := region_code_of(p_user_id);
@@ -11,6 +12,7 @@ DECLARE
     v_enrollment enrollments%ROWTYPE;
     v_taken bigint;
 BEGIN
+    PERFORM require_read_committed();
     PERFORM FROM users WHERE id = p_user_id FOR KEY SHARE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'no user %', p_user_id USING
@@ -76,6 +78,11 @@ BEGIN
     JOIN course_modules AS module ON module.id = lesson.module_id
     WHERE module.course_id = p_course_id AND lesson.archived_at IS NULL
     ON CONFLICT (enrollment_id, lesson_id) DO NOTHING;
+
+    -- What was open when it was dropped may have been archived since.
+    UPDATE enrollments SET status = 'completed', completion_date = clock_timestamp()
+    WHERE id = v_enrollment.id AND status = 'active'
+        AND total_lessons > 0 AND completed_lessons = total_lessons;
 
     RETURN v_enrollment.id;
 END;

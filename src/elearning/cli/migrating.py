@@ -43,6 +43,9 @@ def migrate_command(
     from elearning.cluster.migrations import migrate
     from elearning.config import Settings
 
+    if check and to != "head":
+        message = "it compares with head: leave out --to"
+        raise typer.BadParameter(message, param_hint="--check")
     settings = Settings.load()
     names = _chosen(settings, shard or [], region or [])
     if check:

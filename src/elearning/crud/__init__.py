@@ -16,7 +16,7 @@ from elearning.crud.payments import (
     get_invoice,
     get_transaction,
 )
-from elearning.crud.progress import Progress, mark_lesson_complete
+from elearning.crud.progress import Progress, mark_lesson_complete, mark_lesson_open
 from elearning.crud.users import NewUser, create_user_with_profile, get_user, get_user_by_email
 
 __all__ = [
@@ -37,5 +37,6 @@ __all__ = [
     "get_user",
     "get_user_by_email",
     "mark_lesson_complete",
+    "mark_lesson_open",
     "seats_of",
 ]

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import func, select, true, update
+from sqlalchemy import false, func, select, true, update
 from sqlalchemy.orm import Session
 
 from elearning.errors import (
@@ -19,7 +19,7 @@ from elearning.errors import (
 from elearning.models import Enrollment, EnrollmentStatus, LessonProgress
 from elearning.models.counters import expire_counted
 
-__all__ = ["Progress", "mark_lesson_complete"]
+__all__ = ["Progress", "mark_lesson_complete", "mark_lesson_open"]
 
 _MOST_SECONDS = 2**31 - 1
 _OPEN = (EnrollmentStatus.ACTIVE, EnrollmentStatus.COMPLETED)
@@ -61,17 +61,7 @@ def mark_lesson_complete(
         raise InvalidAmount(
             amount=f"{Decimal(time_spent):.20g}", problem=f"is no time of 0 to {_MOST_SECONDS} s"
         )
-    # The enrollment is locked before its progress, in the order enroll_user takes.
-    status = session.scalar(
-        update(Enrollment)
-        .where(Enrollment.id == enrollment_id)
-        .values(last_accessed=func.clock_timestamp())
-        .returning(Enrollment.status)
-    )
-    if status is None:
-        raise EnrollmentNotFound(enrollment_id=enrollment_id)
-    if status not in _OPEN:
-        raise EnrollmentNotActive(enrollment_id=enrollment_id, status=status.value)
+    _touch(session, enrollment_id)
     done = session.scalar(
         update(LessonProgress)
         .where(LessonProgress.enrollment_id == enrollment_id, LessonProgress.lesson_id == lesson_id)
@@ -86,6 +76,43 @@ def mark_lesson_complete(
     )
     if done is None:
         raise LessonNotFound(enrollment_id=enrollment_id, lesson_id=lesson_id)
+    return _progress(session, enrollment_id)
+
+
+def mark_lesson_open(session: Session, enrollment_id: UUID, lesson_id: UUID) -> Progress:
+    """Take the completion of a lesson back; a completed enrollment is active again.
+
+    Raises:
+        EnrollmentNotFound, LessonNotFound: no such row.
+        EnrollmentNotActive: the enrollment was dropped or has expired.
+    """
+    _touch(session, enrollment_id)
+    opened = session.scalar(
+        update(LessonProgress)
+        .where(LessonProgress.enrollment_id == enrollment_id, LessonProgress.lesson_id == lesson_id)
+        .values(completed=false(), completion_date=None)
+        .returning(LessonProgress.id)
+    )
+    if opened is None:
+        raise LessonNotFound(enrollment_id=enrollment_id, lesson_id=lesson_id)
+    return _progress(session, enrollment_id)
+
+
+def _touch(session: Session, enrollment_id: UUID) -> None:
+    """Lock an enrollment before its progress, which is the order that every flow takes."""
+    status = session.scalar(
+        update(Enrollment)
+        .where(Enrollment.id == enrollment_id)
+        .values(last_accessed=func.clock_timestamp())
+        .returning(Enrollment.status)
+    )
+    if status is None:
+        raise EnrollmentNotFound(enrollment_id=enrollment_id)
+    if status not in _OPEN:
+        raise EnrollmentNotActive(enrollment_id=enrollment_id, status=status.value)
+
+
+def _progress(session: Session, enrollment_id: UUID) -> Progress:
     expire_counted(session, Enrollment, enrollment_id)
     row = session.execute(
         select(

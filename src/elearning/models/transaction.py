@@ -121,6 +121,7 @@ class Transaction(Regional):
         ),
         same_home("user_id"),
         not_blank("gateway"),
+        not_blank("gateway_transaction_id"),
         CheckConstraint("amount >= 0", name="amount"),
         CheckConstraint(
             "status <> 'completed' "

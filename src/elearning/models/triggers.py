@@ -84,6 +84,8 @@ def _own(table: Table) -> Iterator[str]:
         case "transactions":
             settled = "OLD.status <> 'pending'"
             yield _trigger(table, "refuse_settled_change", "BEFORE UPDATE", when=settled)
+            paid = "NEW.status = 'completed' AND NEW.transaction_type <> 'refund'"
+            yield _trigger(table, "require_invoice", "BEFORE UPDATE OF status", when=paid)
             refund = "NEW.transaction_type = 'refund'"
             yield _trigger(table, "refuse_wrong_refund", "BEFORE INSERT", when=refund)
         case "lesson_progress":
@@ -93,8 +95,14 @@ def _own(table: Table) -> Iterator[str]:
                 "FOR EACH STATEMENT EXECUTE FUNCTION refuse_foreign_lesson()"
             )
             # ALWAYS: also for what follows from replicated rows, see update_enrolled_lessons.sql.
+            yield _always(table, "update_modified_timestamp")
             for event in _TRANSITION_TABLES:
                 yield _always(table, f"update_enrollment_progress_{event}")
+        case "enrollments":
+            yield _always(table, "update_modified_timestamp")
+        case "course_modules":
+            yield _trigger(table, "update_enrolled_lessons", "AFTER INSERT")
+            yield _always(table, "update_enrolled_lessons")
         case "course_lessons":
             event = "AFTER INSERT OR UPDATE OF module_id, archived_at"
             yield _trigger(table, "update_enrolled_lessons", event)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 from psycopg import Error
-from psycopg.errors import InsufficientPrivilege
+from psycopg.errors import CheckViolation, InsufficientPrivilege, NotNullViolation
 from sqlalchemy.engine.interfaces import ExceptionContext
+from sqlalchemy.exc import IntegrityError
 
 from elearning.errors import ElearningError, NodeUnavailable, NotPermitted
 
@@ -37,6 +39,11 @@ def failure_handler(name: str, address: str, role: str) -> Callable[[ExceptionCo
             raise NodeUnavailable(node=name, address=address, problem=_first_line(error)) from error
         if isinstance(error, InsufficientPrivilege):
             raise NotPermitted(node=name, role=role, problem=_first_line(error)) from error
+        if isinstance(error, CheckViolation | NotNullViolation):
+            # DETAIL is the whole row, and may hold a password's hash. The rest is as it was.
+            message: Any = error.diag.message_primary
+            plain = type(error)(message, info=error.pgresult)
+            raise IntegrityError(context.statement, None, plain, hide_parameters=True) from plain
         if isinstance(error, Error) and (ours := _BY_SQLSTATE.get(error.sqlstate or "")):
             raise ours(**json.loads(error.diag.message_detail or "{}")) from error
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any, Protocol
 
-from psycopg.errors import InsufficientPrivilege, UndefinedTable
+from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTable
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from elearning.errors import SchemaMismatch
@@ -80,7 +80,7 @@ def read_revision(connection: _Readable) -> str | None:
             cursor.execute("SELECT max(version_num) FROM public.alembic_version")
             row = cursor.fetchone()
         return row[0] if row else None
-    except (UndefinedTable, InsufficientPrivilege):
+    except (UndefinedTable, UndefinedColumn, InsufficientPrivilege):
         # Nobody but a migration grants the right to look.
         return None
     finally:

@@ -75,6 +75,8 @@ class ServerSettings:
             "timezone": "UTC",
             "log_timezone": "UTC",
             "lc_messages": "C",
+            # Without DETAIL, which holds the rows that were refused.
+            "log_error_verbosity": "terse",
             "log_line_prefix": "%m [%p] %q%u@%d ",
             "wal_level": "logical",
             "max_wal_size": "512MB",

@@ -65,7 +65,13 @@ def owner_connection(shard: Shard) -> Iterator[Connection]:
 
 
 def check_database(
-    connection: Connection, shard: Shard, known: Collection[str], head: str, *, writes: bool
+    connection: Connection,
+    shard: Shard,
+    known: Collection[str],
+    head: str,
+    *,
+    writes: bool,
+    stamps: bool = False,
 ) -> str | None:
     """Return the revision that a shard is at; None: it is empty.
 
@@ -75,6 +81,8 @@ def check_database(
         known: the revisions that there are.
         head: the newest of them.
         writes: whether the schema is to be changed.
+        stamps: whether the record of the revision is to be corrected: then it may be
+            missing, or strange.
 
     Raises:
         ShardAhead: it is at a revision that is not known.
@@ -102,12 +110,13 @@ def check_database(
         if facts.versioned and not facts.reads:
             raise RightsMissing(**rights, action="read the table alembic_version")
         revisions = list(connection.scalars(_VERSIONS)) if facts.versioned else []
+        if not facts.ours and revisions:
+            found = f"the revision {revisions[0]} of another history"
+            raise ForeignDatabase(**where, found=found)
         unknown = [revision for revision in revisions if revision not in known]
-        if unknown and facts.ours:
+        if unknown and not stamps:
             raise ShardAhead(shard=shard.name, found=", ".join(unknown), head=head)
-        if unknown:
-            raise ForeignDatabase(**where, found=f"the revision {unknown[0]} of another history")
-        if not revisions:
+        if not revisions and not (stamps and facts.ours):
             _check_empty(connection, where, ours=facts.ours)
         if writes:
             _check_rights(connection, rights, schema=facts.current_schema, creates=facts.creates)

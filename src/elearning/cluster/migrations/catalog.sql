@@ -102,6 +102,58 @@ things AS (
     FROM relations AS r JOIN pg_trigger AS t ON t.tgrelid = r.oid
     WHERE NOT t.tgisinternal
     UNION ALL
+    -- Of foreign keys; told only where somebody has switched them off.
+    SELECT 'trigger ' || r.relname || '.' || t.tgname,
+           pg_get_triggerdef(t.oid) || ' not enabled'
+    FROM relations AS r JOIN pg_trigger AS t ON t.tgrelid = r.oid
+    WHERE t.tgisinternal AND t.tgenabled <> 'O'
+    UNION ALL
+    SELECT 'child of ' || r.relname || ' ' || i.inhrelid::regclass::text, 'inherits'
+    FROM relations AS r JOIN pg_inherits AS i ON i.inhparent = r.oid
+    UNION ALL
+    SELECT 'constraint ' || r.relname || '.' || c.conname, 'NOT NULL NOT VALID'
+    FROM relations AS r JOIN pg_constraint AS c ON c.conrelid = r.oid
+    WHERE c.contype = 'n' AND NOT c.convalidated
+    UNION ALL
+    SELECT 'values of sequence ' || c.relname, concat_ws(' ', s.seqstart, s.seqincrement, s.seqmin, s.seqmax,
+                                              s.seqcache, s.seqcycle)
+    FROM pg_sequence AS s JOIN pg_class AS c ON c.oid = s.seqrelid
+    WHERE c.relnamespace = to_regnamespace('public')
+    UNION ALL
+    SELECT 'setting of ' || coalesce(r.rolname, 'the database') || ' '
+               || split_part(setting, '=', 1),
+           split_part(setting, '=', 2)
+    FROM pg_db_role_setting AS s
+    LEFT JOIN pg_roles AS r ON r.oid = s.setrole, unnest(s.setconfig) AS setting
+    WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+        AND (s.setrole = 0 OR r.rolname IN ('elearning_app', 'elearning_reader',
+                                            'elearning_replicator', 'elearning_owner'))
+        -- Those that change what triggers and functions do.
+        AND split_part(setting, '=', 1) IN (
+            'search_path', 'session_replication_role', 'default_transaction_isolation')
+    UNION ALL
+    SELECT 'attributes of ' || rolname,
+           concat_ws(' ', CASE WHEN rolsuper THEN 'SUPERUSER' END,
+                     CASE WHEN rolcreaterole THEN 'CREATEROLE' END,
+                     CASE WHEN rolcreatedb THEN 'CREATEDB' END,
+                     CASE WHEN rolbypassrls THEN 'BYPASSRLS' END)
+    FROM pg_roles
+    WHERE rolname IN ('elearning_app', 'elearning_reader', 'elearning_replicator')
+        AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls)
+    UNION ALL
+    SELECT 'membership of ' || m.rolname || ' in ' || g.rolname, 'granted'
+    FROM pg_auth_members AS a
+    JOIN pg_roles AS m ON m.oid = a.member JOIN pg_roles AS g ON g.oid = a.roleid
+    WHERE m.rolname IN ('elearning_app', 'elearning_reader', 'elearning_replicator')
+        AND (m.rolname, g.rolname) <> ('elearning_reader', 'pg_monitor')
+    UNION ALL
+    SELECT 'grant on the database to '
+               || CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee) END,
+           a.privilege_type
+    FROM pg_database AS d, aclexplode(d.datacl) AS a
+    WHERE d.datname = current_database() AND a.grantee <> d.datdba
+        AND a.privilege_type = 'CREATE'
+    UNION ALL
     SELECT 'rule ' || r.relname || '.' || u.rulename, pg_get_ruledef(u.oid)
     FROM relations AS r JOIN pg_rewrite AS u ON u.ev_class = r.oid
     WHERE u.rulename <> '_RETURN'
@@ -131,7 +183,10 @@ things AS (
                privilege_type || CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END,
                ', ' ORDER BY privilege_type
            )
-    FROM grants WHERE grantee <> owner
+    FROM grants
+    WHERE grantee <> owner AND grantee IS DISTINCT FROM (
+        SELECT relowner FROM pg_class WHERE oid = to_regclass('public.alembic_version')
+    )
     GROUP BY what, grantee
     UNION ALL
     SELECT 'comment on '

@@ -19,8 +19,8 @@ __all__ = ["Drift", "check_drift"]
 
 
 _HOSTED = select(HostedRegion.region_code)
-# A name is told with its schema where the search_path does not lead there.
-_PUBLIC = text("SET LOCAL search_path = public")
+# As whoever wrote the catalog: a name is told with its schema, or in quotes, by settings.
+_SETTINGS = text("SET LOCAL search_path = public; SET LOCAL quote_all_identifiers = off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def _compare(connection: Connection, shard: Shard) -> Drift:
             problem=f"is at {revision or 'no revision'} and not at {HEAD}: 'elearning migrate' "
             "brings it there",
         )
-    connection.execute(_PUBLIC)
+    connection.execute(_SETTINGS)
     found = differences(expected_catalog(connection), read_catalog(connection))
     found += _regions(connection, shard)
     return Drift(shard.name, revision, tuple(found))

@@ -8,6 +8,7 @@ asked for is told by its options: ``destination_rev`` where the schema is to be 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection
 from contextlib import nullcontext, suppress
 from typing import Any
@@ -17,8 +18,9 @@ from alembic.autogenerate import render_python_code
 from alembic.operations import MigrationScript
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from elearning.cluster.migrations.access import check_database, owner_connection
 from elearning.cluster.migrations.lock import migration_lock
@@ -31,6 +33,11 @@ __all__ = ["LOCK_WAIT", "run"]
 
 LOCK_WAIT = 60.0
 """Seconds that a migration waits for another one."""
+
+_TRIES = 3
+_PAUSE = 1.0  # seconds between two tries
+_IN_THE_WAY = (LockNotAvailable, DeadlockDetected)
+"""What an application's transactions do to a revision; it is tried again as a whole."""
 
 logger = logging.getLogger("elearning.migrations")
 
@@ -56,6 +63,8 @@ def run() -> None:
                 _run_on_shard(shard)
     except ElearningError as error:
         raise CommandError(str(error)) from error
+    except SQLAlchemyError as error:
+        raise CommandError(_first_line(error)) from error
 
 
 def _chosen_shards() -> tuple[Shard, ...]:
@@ -64,6 +73,9 @@ def _chosen_shards() -> tuple[Shard, ...]:
         problem = "sqlalchemy.url is not read, the settings name the shards: see .env.example"
         raise MigrationError(shard="all", problem=problem)
     settings: Settings = config.attributes.get("settings") or Settings.load()
+    given = [each.partition("=")[0] for each in context.get_x_argument()]
+    if len(set(given)) < len(given):
+        raise MigrationError(shard="all", problem=f"-x {given[0]}= can be given once")
     asked = context.get_x_argument(as_dictionary=True)
     if strange := sorted(asked.keys() - {"shard", "region"}):
         raise MigrationError(
@@ -143,10 +155,10 @@ def _change(
     connection: Connection, shard: Shard, reached: list[str | None], *, stamps: bool
 ) -> None:
     """Upgrade, downgrade or stamp a shard; ``reached`` grows with each step."""
-    # Whoever stamps repairs the record of revisions, and knows what the shard holds.
-    before = None if stamps else _check(connection, shard, writes=True)
+    before = _check(connection, shard, writes=True, stamps=stamps)
+    failed = True
     try:
-        _run_migrations()
+        _run_patiently(connection, shard, reached)
         connection.rollback()
         if context.get_context().get_current_revision() == context.get_head_revision():
             connection.rollback()
@@ -159,8 +171,25 @@ def _change(
         raise MigrationError(
             shard=shard.name, problem=f"stopped at {at}: {_first_line(error)}"
         ) from error
+    else:
+        failed = False
     finally:
-        _report(shard, before, reached)
+        _report(shard, before, reached, failed=failed)
+
+
+def _run_patiently(connection: Connection, shard: Shard, reached: list[str | None]) -> None:
+    """Run the migrations; a revision that an application was in the way of, again."""
+    for left in reversed(range(_TRIES)):
+        try:
+            _run_migrations()
+        except OperationalError as error:
+            if not left or not isinstance(error.orig, _IN_THE_WAY):
+                raise
+            _forget_uncommitted(connection, reached)
+            logger.warning("shard %s: tried again, for %s", shard.name, _first_line(error))
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 def _forget_uncommitted(connection: Connection, reached: list[str | None]) -> None:
@@ -185,21 +214,23 @@ def _first_line(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 
-def _report(shard: Shard, before: str | None, reached: list[str | None]) -> None:
+def _report(shard: Shard, before: str | None, reached: list[str | None], *, failed: bool) -> None:
     """Tell the caller, or the operator, which revision was reached by how many steps."""
     after = reached[-1] if reached else before
     config = context.config
     if "report" in config.attributes:
         config.attributes["report"](before, after, len(reached))
-    else:
+    elif not failed:
         done = f"{len(reached)} revision(s) run" if reached else "nothing to do"
         config.print_stdout("%s: at %s, %s", shard.name, after or "base", done)
 
 
-def _check(connection: Connection, shard: Shard, *, writes: bool) -> str | None:
+def _check(
+    connection: Connection, shard: Shard, *, writes: bool, stamps: bool = False
+) -> str | None:
     known = {script.revision for script in context.script.walk_revisions()}
     head = context.script.get_current_head() or "base"
-    return check_database(connection, shard, known, head, writes=writes)
+    return check_database(connection, shard, known, head, writes=writes, stamps=stamps)
 
 
 def _print_statements(shards: tuple[Shard, ...]) -> None:

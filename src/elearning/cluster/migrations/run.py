@@ -8,12 +8,15 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import threading
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from time import monotonic
 
@@ -104,8 +107,11 @@ def migrate(
         SettingsError: no shard has one of these names.
         InvalidInput: no such number of processes or seconds.
     """
-    if jobs < 1 or lock_wait < 0:
+    if jobs < 1 or lock_wait < 0 or not isfinite(lock_wait):
         message = f"{jobs} processes and a wait of {lock_wait:g} s: expected at least 1 and 0"
+        raise InvalidInput(message)
+    if not revision:
+        message = "the revision is empty: expected one such as 'head' or '0004'"
         raise InvalidInput(message)
     chosen = [shard.name for shard in settings.shards]
     if shards is not None:
@@ -158,9 +164,10 @@ class _Task:
         head = script.get_current_head() or "base"
         one = self.settings.shard(shard)
         try:
-            script.get_revisions(self.revision)
             with owner_connection(one) as connection:
                 before = check_database(connection, one, known, head, writes=True)
+            for _ in script.iterate_revisions(self.revision, before, implicit_base=True):
+                pass  # raises where there is no such way
         except (ElearningError, CommandError, SQLAlchemyError) as error:
             return Migrated(shard, error=str(error).strip().splitlines()[0])
         return Migrated(shard, before, before)
@@ -184,9 +191,12 @@ def _side_by_side(
     left = list(shards)
     running: dict[Future[Migrated], str] = {}
     failed: Migrated | None = None
-    with ProcessPoolExecutor(
-        min(jobs, len(shards)) or 1, mp_context=spawn, initializer=_end_with_parent
-    ) as pool:
+    with (
+        ProcessPoolExecutor(
+            min(jobs, len(shards)) or 1, mp_context=spawn, initializer=_end_with_parent
+        ) as pool,
+        _ended_when_interrupted(),
+    ):
         while running or (left and not failed):
             # No more than there are processes: what the pool has taken, it does not give back.
             while left and not failed and len(running) < jobs:
@@ -203,8 +213,21 @@ def _side_by_side(
         yield from (_left_alone(shard, failed) for shard in left)
 
 
+@contextmanager
+def _ended_when_interrupted() -> Iterator[None]:
+    """End the workers that were started inside when it is left in a hurry."""
+    others = set(multiprocessing.active_children())
+    try:
+        yield
+    except BaseException:
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.terminate()
+        raise
+
+
 def _end_with_parent() -> None:
-    """Let a worker end when its parent was killed: its open transaction is undone then."""
+    """Let a worker end with its parent only: its open transaction is undone then."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told, and ends it
     parent = multiprocessing.parent_process()
     if parent is not None:
 

@@ -20,6 +20,7 @@ CREATE OR REPLACE FUNCTION create_user_with_profile(
 )
 RETURNS uuid
 LANGUAGE plpgsql
+SET search_path = public, pg_temp
 AS $$
 DECLARE
     v_code CONSTANT integer := region_code(p_region);

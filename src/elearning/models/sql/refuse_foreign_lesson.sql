@@ -11,6 +11,7 @@ DECLARE
     v_enrollment_id uuid;
     v_lesson_id uuid;
 BEGIN
+    PERFORM require_read_committed();
     PERFORM FROM courses
     WHERE id IN (
         SELECT enrollment.course_id

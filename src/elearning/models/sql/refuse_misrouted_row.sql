@@ -1,5 +1,6 @@
 -- Trigger function: a row whose id names a region that this shard does not host
--- is refused. A trigger and not a CHECK: ordinary triggers do not fire for rows
+-- is refused. Names are told with their schema: a temporary table must not stand in
+-- for one of ours. A trigger and not a CHECK: ordinary triggers do not fire for rows
 -- that logical replication brings from their home.
 CREATE OR REPLACE FUNCTION refuse_misrouted_row()
 RETURNS trigger
@@ -7,12 +8,12 @@ LANGUAGE plpgsql
 AS $$
 BEGIN
     IF get_byte(uuid_send(NEW.id), 6) >> 4 <> 8 OR NOT EXISTS (
-        SELECT FROM hosted_regions WHERE region_code = region_code_of(NEW.id)
+        SELECT FROM public.hosted_regions WHERE region_code = public.region_code_of(NEW.id)
     ) THEN
         RAISE EXCEPTION 'row % of % does not belong on this shard', NEW.id, TG_TABLE_NAME USING
             ERRCODE = 'LE031',
             DETAIL = jsonb_build_object(
-                'id', NEW.id, 'table', TG_TABLE_NAME, 'region', region_code_of(NEW.id))::text;
+                'id', NEW.id, 'table', TG_TABLE_NAME, 'region', public.region_code_of(NEW.id))::text;
     END IF;
     RETURN NEW;
 END;

@@ -61,7 +61,7 @@ BEGIN
         completed_lessons = e.completed_lessons + change.done,
         status = CASE
             -- The last open lesson was completed, or archived.
-            WHEN e.status = 'active' AND (change.done > 0 OR change.total < 0)
+            WHEN e.status = 'active' AND (change.done > 0 OR change.total < 0 AND TG_OP = 'UPDATE')
                 AND e.total_lessons + change.total > 0
                 AND e.completed_lessons + change.done = e.total_lessons + change.total
                 THEN 'completed'
@@ -70,10 +70,10 @@ BEGIN
             ELSE e.status
         END,
         completion_date = CASE
-            WHEN e.status = 'active' AND (change.done > 0 OR change.total < 0)
+            WHEN e.status = 'active' AND (change.done > 0 OR change.total < 0 AND TG_OP = 'UPDATE')
                 AND e.total_lessons + change.total > 0
                 AND e.completed_lessons + change.done = e.total_lessons + change.total
-                THEN clock_timestamp()
+                THEN GREATEST(clock_timestamp(), e.enrollment_date)
             WHEN e.status = 'completed' AND change.done < LEAST(change.total, 0) THEN NULL
             ELSE e.completion_date
         END
