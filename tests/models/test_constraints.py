@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.models.world import World, insert_copy
 
 Changes = dict[str, Any]
 
+HASH = "$argon2id$hash"
 BLANK = " \n\t"
 AFRICAN = new_id("africa")
 """An id of a region that the shard hosts, and which is not the row's."""
@@ -78,6 +80,7 @@ CHECKS: dict[str, Changes] = {
     "ck_transactions_completed_at": {"status": "completed", "completed_at": "2026-02-01"},
     "ck_transactions_currency": {"currency": "EURO"[:2]},
     "ck_transactions_gateway": {"gateway": BLANK},
+    "ck_transactions_gateway_transaction_id": {"gateway_transaction_id": BLANK},
     "ck_transactions_home": {"id": AFRICAN},
     "ck_transactions_refund_of_id": {"transaction_type": "refund"},
     "ck_transactions_transaction_status": {"status": "lost"},
@@ -252,6 +255,15 @@ def test_many_methods_and_one_default(root: Connection, world: World) -> None:
 def test_an_address_that_is_not_normalized(root: Connection, world: World, email: str) -> None:
     with pytest.raises(IntegrityError, match="ck_users_email"):
         insert_copy(root, world, "users", email=email)
+
+
+@pytest.mark.parametrize("wrong", [{"first_name": ""}, {"first_name": None}])
+def test_a_row_that_is_refused_is_not_told(
+    root: Connection, world: World, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(IntegrityError, match="first_name") as caught:
+        insert_copy(root, world, "users", **wrong, password_hash=HASH)
+    assert HASH not in "".join(traceback.format_exception(caught.value))
 
 
 def test_an_address_is_unique_on_its_shard(root: Connection, world: World) -> None:

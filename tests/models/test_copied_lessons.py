@@ -146,9 +146,6 @@ def test_update_enrolled_lessons_of_a_copied_course(
         assert there.shown(american) == "0/3 0.00 active"
 
 
-@pytest.mark.xfail(
-    reason="it does not fire for what follows from replicated rows", raises=AssertionError
-)
 def test_update_modified_timestamp_of_what_follows_from_a_copy(
     shards: Settings, cluster: EmbeddedCluster, both: tuple[Running, Running]
 ) -> None:
@@ -166,19 +163,7 @@ def test_update_modified_timestamp_of_what_follows_from_a_copy(
         assert here.session.scalar(updated_at) > before
 
 
-@pytest.mark.parametrize(
-    "late",
-    [
-        "course_lessons",
-        pytest.param(
-            "course_modules",
-            marks=pytest.mark.xfail(
-                reason="a lesson that is copied before its module is of no course yet",
-                raises=AssertionError,
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("late", ["course_lessons", "course_modules"])
 def test_update_enrolled_lessons_of_a_course_that_is_being_copied(
     shards: Settings, cluster: EmbeddedCluster, both: tuple[Running, Running], late: str
 ) -> None:

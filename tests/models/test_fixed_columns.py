@@ -94,10 +94,12 @@ def test_refuse_fixed_change_names_all_that_changed(root: Connection, world: Wor
 def test_refuse_settled_change(root: Connection, world: World, status: str, column: str) -> None:
     row_id = new_id("europe")
     insert_copy(root, world, "transactions", id=row_id)
+    root.exec_driver_sql("SET LOCAL session_replication_role = replica")  # without an invoice
     root.exec_driver_sql(
         f"UPDATE transactions SET status = '{status}', completed_at = now(), "
         f"gateway_transaction_id = 'g-2' WHERE id = '{row_id}'"
     )
+    root.exec_driver_sql("SET LOCAL session_replication_role = origin")
     value = scalar(root, f"SELECT {column} FROM transactions WHERE id = '{row_id}'")
     with pytest.raises(TransactionNotPending, match=f"{row_id} is {status}"):
         root.exec_driver_sql(

@@ -55,6 +55,7 @@ CALLS = {
         "region_code",
         "region_code_of",
         "new_id",
+        "require_read_committed",
         "create_user_with_profile",
         "enroll_user",
         "complete_transaction",

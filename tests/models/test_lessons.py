@@ -124,10 +124,6 @@ def test_who_enrolls_while_a_lesson_is_archived_gets_it_later(running: Running) 
     assert running.shown(late) == "0/2 0.00 active"
 
 
-@pytest.mark.xfail(
-    reason="enroll_user leaves it active, and no lesson is left to complete it",
-    raises=AssertionError,
-)
 def test_who_comes_back_with_nothing_left_to_do_is_done(running: Running) -> None:
     first, second = running.lessons
     dropped = running.enroll(first, status=DROPPED)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, func, select, text, true, update
 from sqlalchemy.exc import DBAPIError
 
 from elearning.config import Settings
-from elearning.crud import mark_lesson_complete
+from elearning.crud import mark_lesson_complete, mark_lesson_open
 from elearning.models import Enrollment, EnrollmentStatus, LessonProgress
 from elearning.routing import Engines, RoutingSession
 from elearning.testing.factories import (
@@ -129,6 +129,24 @@ def test_update_enrollment_progress_delete(session: RoutingSession) -> None:
     assert session.scalar(select(func.count()).select_from(LessonProgress)) == 0
 
 
+def test_update_enrollment_progress_delete_completes_nothing(session: RoutingSession) -> None:
+    running = make_running(session, 2)
+    enrollment_id = running.enroll(running.lessons[0])
+    forget = text("DELETE FROM lesson_progress WHERE NOT completed")
+    session.execute(forget)
+    counts = running.counts(enrollment_id)
+    assert (counts.completed, counts.total, counts.status) == (1, 1, EnrollmentStatus.ACTIVE)
+
+
+def test_a_completion_is_not_before_its_enrollment(session: RoutingSession) -> None:
+    running = make_running(session, 1)
+    enrollment_id = running.enroll()
+    # By a clock that is ahead of the database's.
+    session.execute(update(Enrollment).values(enrollment_date=text("now() + interval '1 hour'")))
+    mark_lesson_complete(session, enrollment_id, running.lessons[0])
+    assert running.shown(enrollment_id) == "1/1 100.00 completed"
+
+
 def test_update_enrollment_progress_counts_no_archived_lesson(
     root: Connection, world: World
 ) -> None:
@@ -176,8 +194,13 @@ def test_concurrent_completions_lose_no_count(session: RoutingSession, settings:
             for lesson in (kept, *shared, undone):
                 mark_lesson_complete(own, enrollment_id, lesson)
                 own.commit()
-            for lesson in (undone, kept):
-                mine.undo(enrollment_id, lesson)
+            # Shared ones too, which others complete meanwhile; whoever is last leaves them so.
+            for lesson in (undone, *shared, kept):
+                mark_lesson_open(own, enrollment_id, lesson)
+                own.commit()
+            mine.undo(enrollment_id, kept)
+            for lesson in shared:
+                mark_lesson_complete(own, enrollment_id, lesson)
                 own.commit()
             own.execute(
                 update(LessonProgress)

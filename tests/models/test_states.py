@@ -100,6 +100,7 @@ def test_refuse_illegal_step(
     root: Connection, world: World, table: str, before: str, after: str
 ) -> None:
     row = f"WHERE id = '{getattr(world, ROWS[table])}'"
+    insert_copy(root, world, "invoices")  # which a completed payment has
     dates = "".join(f", {name} = '{value}'" for name, value in DATES[table].items())
     root.exec_driver_sql("SET LOCAL session_replication_role = replica")  # past the guard
     root.exec_driver_sql(f"UPDATE {table} SET status = '{before}'{dates} {row}")

@@ -6,9 +6,18 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, create_engine, event, pool, text
+from sqlalchemy.exc import SQLAlchemyError
 
+from elearning.cluster.migrations.watch import watched
 from elearning.config import Shard, address_of
-from elearning.errors import ForeignDatabase, MigrationError, RightsMissing, ShardAhead
+from elearning.errors import (
+    ElearningError,
+    ForeignDatabase,
+    MigrationError,
+    NodeUnavailable,
+    RightsMissing,
+    ShardAhead,
+)
 from elearning.models import Base
 from elearning.routing.failures import failure_handler
 
@@ -46,9 +55,10 @@ def owner_connection(shard: Shard) -> Iterator[Connection]:
     """Connect to a shard's primary as the role that migrates.
 
     Raises:
-        NodeUnavailable: it does not answer.
+        NodeUnavailable: it does not answer, or stops doing so.
     """
     url = shard.owner_url
+    node, address = f"{shard.name}-primary", address_of(url)
     engine = create_engine(
         url,
         poolclass=pool.NullPool,
@@ -58,10 +68,16 @@ def owner_connection(shard: Shard) -> Iterator[Connection]:
     event.listen(
         engine,
         "handle_error",
-        failure_handler(f"{shard.name}-primary", address_of(url), url.username or "?"),
+        failure_handler(node, address, url.username or "?"),
     )
-    with engine.connect() as connection:
-        yield connection
+    with engine.connect() as connection, watched(connection, url) as silent:
+        try:
+            yield connection
+        except (ElearningError, SQLAlchemyError) as error:
+            if silent.is_set():
+                problem = "it stopped answering in the middle"
+                raise NodeUnavailable(node=node, address=address, problem=problem) from error
+            raise
 
 
 def check_database(
