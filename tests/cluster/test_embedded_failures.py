@@ -50,14 +50,14 @@ def test_a_killed_replica_is_noticed_and_up_starts_only_that(embedded: EmbeddedC
 
 def test_a_killed_primary_comes_back_with_what_was_committed(embedded: EmbeddedCluster) -> None:
     execute(embedded, "asia-primary", "elearning_owner", "CREATE TABLE crashed (id int)")
-    execute(embedded, "asia-primary", "elearning_app", "INSERT INTO crashed VALUES (1), (2)")
+    execute(embedded, "asia-primary", "elearning_owner", "INSERT INTO crashed VALUES (1), (2)")
     # The postmaster alone, as the system's out-of-memory killer would: its children linger.
     os.kill(pids(embedded)["asia-primary"], signal.SIGKILL)
 
     report = embedded.up()
 
     assert report.started == ("asia-primary",)
-    assert query(embedded, "asia-primary", "elearning_app", "SELECT count(*) FROM crashed") == [
+    assert query(embedded, "asia-primary", "elearning_owner", "SELECT count(*) FROM crashed") == [
         (2,)
     ]
     until_equal(embedded, "asia-replica-1", "SELECT count(*) FROM crashed", 2)

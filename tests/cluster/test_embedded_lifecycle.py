@@ -102,7 +102,7 @@ def test_no_password_is_shown_by_repr(embedded: EmbeddedCluster) -> None:
 
 def test_data_survives_down_and_up_while_two_start_it_at_once(embedded: EmbeddedCluster) -> None:
     execute(embedded, "na-primary", "elearning_owner", "CREATE TABLE kept (word text)")
-    execute(embedded, "na-primary", "elearning_app", "INSERT INTO kept VALUES ('still here')")
+    execute(embedded, "na-primary", "elearning_owner", "INSERT INTO kept VALUES ('still here')")
     with content(embedded) as database:
         database.kept.insert_one({"word": "still here"})
     ports = {node.name: node.port for node in embedded.status()}

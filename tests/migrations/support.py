@@ -76,9 +76,11 @@ def database(
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         copied = f" TEMPLATE {template}" if template else ""
         connection.execute(f"CREATE DATABASE {name} OWNER elearning_owner{copied}")
-        try:
-            yield
-        finally:
+    try:
+        yield
+    finally:
+        # Connected anew: a test may have killed the server meanwhile.
+        with connect(superuser(cluster, shard)) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from elearning.cluster.embedded import EmbeddedCluster
+from elearning.cluster.migrations import check_drift
 from elearning.config import Settings
 from elearning.models import HEAD
 from tests.migrations.support import (
@@ -15,6 +16,7 @@ from tests.migrations.support import (
     execute,
     hosted,
     shard_of,
+    superuser,
 )
 
 STRANGE_TRIGGER = (
@@ -134,6 +136,29 @@ CHANGES = {
         "comment on column users.region differs",
     ),
     "comment removed": ("COMMENT ON TABLE users IS NULL", "comment on table users is missing"),
+    "identity": (
+        "ALTER TABLE outbox ALTER id SET MAXVALUE 3 SET CYCLE",
+        "identity outbox_id_seq differs",
+    ),
+    "child elsewhere": (
+        "CREATE SCHEMA mine; CREATE TABLE mine.people () INHERITS (users)",
+        "child of users mine.people is not ours",
+    ),
+    "not null, not valid": (
+        (
+            "ALTER TABLE users ALTER last_name DROP NOT NULL, "
+            "ADD CONSTRAINT mine NOT NULL last_name NOT VALID"
+        ),
+        "constraint users.mine is not ours",
+    ),
+    "setting of the database": (
+        "ALTER DATABASE drifting SET default_transaction_isolation = 'serializable'",
+        "setting of the database default_transaction_isolation is not ours",
+    ),
+    "grant of the database": (
+        "GRANT CREATE ON DATABASE drifting TO elearning_app",
+        "grant on the database to elearning_app is not ours",
+    ),
     "region missing": (
         "DELETE FROM hosted_regions WHERE region_code = 5",
         "region asia is in the settings, and not hosted",
@@ -144,6 +169,34 @@ CHANGES = {
     ),
 }
 """What somebody does by hand, and what the check says of it."""
+
+
+BY_A_SUPERUSER = {
+    "foreign keys off": (
+        (
+            "ALTER TABLE user_profiles DISABLE TRIGGER ALL; "
+            "ALTER TABLE user_profiles ENABLE TRIGGER USER"
+        ),
+        "ALTER TABLE user_profiles ENABLE TRIGGER ALL",
+        "trigger user_profiles.RI_ConstraintTrigger_c_",
+    ),
+    "attribute of a role": (
+        "ALTER ROLE elearning_reader CREATEROLE",
+        "ALTER ROLE elearning_reader NOCREATEROLE",
+        "attributes of elearning_reader is not ours",
+    ),
+    "membership": (
+        "GRANT pg_write_all_data TO elearning_app",
+        "REVOKE pg_write_all_data FROM elearning_app",
+        "membership of elearning_app in pg_write_all_data is not ours",
+    ),
+    "setting of a role": (
+        "ALTER ROLE elearning_app SET session_replication_role = 'replica'",
+        "ALTER ROLE elearning_app RESET session_replication_role",
+        "setting of elearning_app session_replication_role is not ours",
+    ),
+}
+"""Changes, how they are taken back (roles are the whole server's), and what is said of them."""
 
 
 @pytest.fixture
@@ -170,3 +223,26 @@ def test_a_change_by_hand_is_found(
     assert named == expected
     # It changes nothing.
     assert (catalog(eu), hosted(eu)) == before
+
+
+@pytest.mark.parametrize("change", BY_A_SUPERUSER.values(), ids=BY_A_SUPERUSER)
+def test_a_change_by_a_superuser_is_found(
+    drifting: Settings, cluster: EmbeddedCluster, change: tuple[str, str, str]
+) -> None:
+    statement, back, expected = change
+    url = superuser(cluster, "eu", "drifting")
+    execute(url, statement)
+    try:
+        (_, eu) = check_drift(drifting)
+        assert eu.error is None
+        assert all(difference.startswith(expected) for difference in eu.differences)
+        assert eu.differences
+    finally:
+        execute(url, back)
+
+
+def test_how_names_are_quoted_makes_no_difference(drifting: Settings) -> None:
+    execute(
+        drifting.shard("eu").owner_url, "ALTER DATABASE drifting SET quote_all_identifiers = on"
+    )
+    assert [drift.differences for drift in check_drift(drifting)] == [(), ()]

@@ -115,10 +115,11 @@ things AS (
     FROM relations AS r JOIN pg_constraint AS c ON c.conrelid = r.oid
     WHERE c.contype = 'n' AND NOT c.convalidated
     UNION ALL
-    SELECT 'values of sequence ' || c.relname, concat_ws(' ', s.seqstart, s.seqincrement, s.seqmin, s.seqmax,
+    SELECT 'identity ' || c.relname, concat_ws(' ', s.seqstart, s.seqincrement, s.seqmin, s.seqmax,
                                               s.seqcache, s.seqcycle)
     FROM pg_sequence AS s JOIN pg_class AS c ON c.oid = s.seqrelid
     WHERE c.relnamespace = to_regnamespace('public')
+        AND c.oid NOT IN (SELECT oid FROM relations)
     UNION ALL
     SELECT 'setting of ' || coalesce(r.rolname, 'the database') || ' '
                || split_part(setting, '=', 1),
@@ -127,7 +128,7 @@ things AS (
     LEFT JOIN pg_roles AS r ON r.oid = s.setrole, unnest(s.setconfig) AS setting
     WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
         AND (s.setrole = 0 OR r.rolname IN ('elearning_app', 'elearning_reader',
-                                            'elearning_replicator', 'elearning_owner'))
+                                            'elearning_replicator'))
         -- Those that change what triggers and functions do.
         AND split_part(setting, '=', 1) IN (
             'search_path', 'session_replication_role', 'default_transaction_isolation')

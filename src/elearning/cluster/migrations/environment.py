@@ -159,11 +159,6 @@ def _change(
     failed = True
     try:
         _run_patiently(connection, shard, reached)
-        connection.rollback()
-        if context.get_context().get_current_revision() == context.get_head_revision():
-            connection.rollback()
-            with connection.begin():
-                reconcile(connection, shard)
     except (SQLAlchemyError, ElearningError) as error:
         logger.debug("shard %s", shard.name, exc_info=True)
         _forget_uncommitted(connection, reached)
@@ -178,10 +173,15 @@ def _change(
 
 
 def _run_patiently(connection: Connection, shard: Shard, reached: list[str | None]) -> None:
-    """Run the migrations; a revision that an application was in the way of, again."""
+    """Run the migrations and what follows them; where an application is in the way, again."""
     for left in reversed(range(_TRIES)):
         try:
             _run_migrations()
+            connection.rollback()
+            if context.get_context().get_current_revision() == context.get_head_revision():
+                connection.rollback()
+                with connection.begin():
+                    reconcile(connection, shard)
         except OperationalError as error:
             if not left or not isinstance(error.orig, _IN_THE_WAY):
                 raise
