@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 from psycopg import Error
 from psycopg.errors import CheckViolation, InsufficientPrivilege, NotNullViolation
 from sqlalchemy.engine.interfaces import ExceptionContext
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import StatementError
 
 from elearning.errors import ElearningError, NodeUnavailable, NotPermitted
 
@@ -40,14 +39,19 @@ def failure_handler(name: str, address: str, role: str) -> Callable[[ExceptionCo
         if isinstance(error, InsufficientPrivilege):
             raise NotPermitted(node=name, role=role, problem=_first_line(error)) from error
         if isinstance(error, CheckViolation | NotNullViolation):
-            # DETAIL is the whole row, and may hold a password's hash. The rest is as it was.
-            message: Any = error.diag.message_primary
-            plain = type(error)(message, info=error.pgresult)
-            raise IntegrityError(context.statement, None, plain, hide_parameters=True) from plain
+            _hide_row(error, context.sqlalchemy_exception)
         if isinstance(error, Error) and (ours := _BY_SQLSTATE.get(error.sqlstate or "")):
             raise ours(**json.loads(error.diag.message_detail or "{}")) from error
 
     return handle
+
+
+def _hide_row(error: Error, wrapped: StatementError | None) -> None:
+    """Leave out DETAIL, the whole row that was refused: it may hold a password's hash."""
+    whole, message = str(error), error.diag.message_primary or ""
+    error.args = (message,)
+    if wrapped is not None:
+        wrapped.args = tuple(str(each).replace(whole, message) for each in wrapped.args)
 
 
 def _first_line(error: Exception) -> str:
