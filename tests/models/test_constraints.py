@@ -257,10 +257,6 @@ def test_an_address_that_is_not_normalized(root: Connection, world: World, email
         insert_copy(root, world, "users", email=email)
 
 
-@pytest.mark.xfail(
-    reason="the driver's error is told before ours, with the whole row as its DETAIL",
-    raises=AssertionError,
-)
 @pytest.mark.parametrize("wrong", [{"first_name": ""}, {"first_name": None}])
 def test_a_row_that_is_refused_is_not_told(
     root: Connection, world: World, wrong: dict[str, Any]

@@ -210,9 +210,6 @@ def test_refuse_foreign_lesson_that_is_being_archived(
         assert running.shown(enrollment_id) == ("0/1" if archived else "0/2") + " 0.00 active"
 
 
-@pytest.mark.xfail(
-    reason="neither sees the other, and so none belongs to the course", raises=AssertionError
-)
 def test_a_module_and_its_lesson_that_are_copied_side_by_side(
     running: Running, root_engines: Engines, watch: Connection
 ) -> None:

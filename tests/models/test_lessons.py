@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from elearning.crud import enroll_user, mark_lesson_complete
-from elearning.errors import FixedColumn, LessonNotFound
+from elearning.errors import FixedColumn, IsolationTooHigh, LessonNotFound
 from elearning.ids import region_of
 from elearning.models import (
     CourseLesson,
@@ -19,7 +19,7 @@ from elearning.models import (
 from elearning.regions import Region
 from elearning.routing import Engines, RoutingSession
 from elearning.testing.factories import CourseModuleFactory, bound
-from tests.models.running import Running, make_running
+from tests.models.running import Running, make_running, miscounted
 
 DROPPED = EnrollmentStatus.DROPPED
 EXPIRED = EnrollmentStatus.EXPIRED
@@ -172,6 +172,23 @@ def test_update_enrolled_lessons_lets_no_lesson_change_its_course(
             with pytest.raises(FixedColumn, match=f"the course of course_lessons {lesson}"):
                 root.execute(move.values(away))
             root.rollback()
+
+
+def test_require_read_committed_stops_no_replication(
+    running: Running, root_engines: Engines
+) -> None:
+    running.enroll()
+    running.session.commit()
+    engine = root_engines.primary("eu").engine
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as root:
+        archive = text("UPDATE course_lessons SET archived_at = now()")
+        with pytest.raises(IsolationTooHigh):
+            root.execute(archive)
+        root.rollback()
+        root.execute(text("SET LOCAL session_replication_role = replica"))
+        root.execute(archive)
+        root.commit()
+    assert miscounted(running.session) == []
 
 
 def test_a_lesson_that_is_flushed_makes_nothing_stale(running: Running) -> None:

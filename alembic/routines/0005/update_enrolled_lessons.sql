@@ -16,6 +16,11 @@ DECLARE
     v_open uuid[];
     v_archived uuid[];
 BEGIN
+    IF current_setting('session_replication_role') = 'replica' THEN
+        -- Tables are copied side by side: of a module and its lesson the later one must
+        -- see the other. One lock for all, for a copy may bring any number of rows.
+        PERFORM pg_advisory_xact_lock(hashtextextended('update_enrolled_lessons', 0));
+    END IF;
     IF TG_TABLE_NAME = 'course_modules' THEN
         v_course_id := NEW.course_id;
         SELECT array_agg(id) FILTER (WHERE archived_at IS NULL),
