@@ -73,7 +73,7 @@ def create_transaction(
         UserNotFound, CourseNotFound, PaymentMethodNotFound: no such row.
         CourseNotOpen: the course is a draft or archived.
     """
-    if transaction_type is TransactionType.REFUND:
+    if transaction_type == TransactionType.REFUND:
         message = "a refund takes back one payment: make it with create_refund"
         raise InvalidInput(message)
     if amount is None and currency is not None:
