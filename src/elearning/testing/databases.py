@@ -21,7 +21,7 @@ from elearning.routing.replay import current_position, has_replayed
 __all__ = ["CleanDatabases", "migrated_cluster"]
 
 _KEPT = {"hosted_regions"}
-_ASSIGN_ID = text("SELECT pg_current_xact_id()")
+_LOG_SOMETHING = text("SELECT pg_logical_emit_message(true, 'elearning', 'cleaned')")
 
 
 @contextmanager
@@ -94,10 +94,10 @@ class CleanDatabases:
     def _clean_shard(self, shard: Shard) -> None:
         with self._owners[shard.name].connect() as connection:
             connection.execute(self._delete)
-            # With a transaction's id COMMIT flushes all that was logged. Where nothing was
+            # COMMIT flushes the log where the transaction has written to it. Where nothing was
             # deleted, the log may end in the middle of a record (of vacuuming, say), whose rest
             # reaches the replica some 15 s later.
-            connection.execute(_ASSIGN_ID)
+            connection.execute(_LOG_SOMETHING)
             connection.commit()
             position = current_position(connection)
         for replica in self._engines.replicas(shard.name):
