@@ -75,7 +75,8 @@ def table_section(table: Table) -> list[str]:
     for column in table.columns:
         if column.system:
             continue
-        notes = [f"→ {key.target_fullname}" for key in column.foreign_keys]
+        # A set, in no order of its own.
+        notes = sorted(f"→ {key.target_fullname}" for key in column.foreign_keys)
         notes += [] if column.nullable else ["not null"]
         notes += [column.comment] if column.comment else []
         lines.append(f"| {column.name} | {column.type} | {'; '.join(notes)} |")
