@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 from alembic import command
 from alembic.util import CommandError
@@ -88,9 +90,14 @@ def test_a_url_in_the_configuration(blank: Settings) -> None:
 
 def test_numbers_that_cannot_be(blank: Settings, elearning: Elearning) -> None:
     with unchanged(blank):
-        for options in ({"jobs": 0}, {"jobs": -1}, {"lock_wait": -0.5}):
+        for options in ({"jobs": 0}, {"jobs": -1}, {"lock_wait": -0.5}, {"lock_wait": inf}):
             with pytest.raises(InvalidInput, match="expected at least 1 and 0"):
                 list(migrate(blank, **options))
+        with pytest.raises(InvalidInput, match="the revision is empty"):
+            list(migrate(blank, ""))
+        done = elearning(blank, "migrate", "--check", "--to", "0001")
+        assert (done.code, done.out) == (2, "")
+        assert "leave out --to" in done.err
         for words in (("--jobs", "0"), ("--lock-wait", "-1"), ("--jobs", "two")):
             done = elearning(blank, "migrate", *words)
             assert (done.code, done.out) == (2, "")
