@@ -13,6 +13,7 @@ __all__ = ["Following", "ServerSettings", "access_rules", "conninfo", "database_
 
 FIRST_WITH_SLOT_SYNC = 17
 FIRST_WITH_ORIGINS = 18
+FIRST_WITH_VACUUM_TRUNCATE = 18
 SYNC_WORKERS = 2
 
 
@@ -93,6 +94,9 @@ class ServerSettings:
         if not self.durable:
             # In the data folder, which is thrown away; a killed server would leave it in memory.
             values["dynamic_shared_memory_type"] = "mmap"
+            if self.major >= FIRST_WITH_VACUUM_TRUNCATE:
+                # A replica that is killed must not meet pages in the log that were cut off since.
+                values["vacuum_truncate"] = False
         lines = [f"{name} = {_setting(value)}" for name, value in values.items()]
         return "\n".join(
             ["# Written by elearning at each start; ALTER SYSTEM is kept.", *lines, ""]
