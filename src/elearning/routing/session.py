@@ -239,7 +239,9 @@ def _route(state: ORMExecuteState) -> None:
     options = state.execution_options
     reads = only_reads(state.statement)
     shard = (
-        session._nodes.home(options["region"])  # noqa: SLF001
+        session._nodes.primary(options["shard"]).shard  # noqa: SLF001
+        if options.get("shard") is not None
+        else session._nodes.home(options["region"])  # noqa: SLF001
         if options.get("region") is not None
         else session._named_shard(state, reads=reads)  # noqa: SLF001
         or session._written  # noqa: SLF001
