@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from elearning.config import Settings
     from elearning.flows import Platform
     from elearning.routing import Engines, RoutingSession
+    from elearning.testing.proxies import Proxies
+    from elearning.testing.switches import Switches
 
 __all__ = [
     "clean",
@@ -28,8 +30,10 @@ __all__ = [
     "engines",
     "open_platform",
     "platform",
+    "proxies",
     "session",
     "settings",
+    "switches",
 ]
 
 
@@ -99,4 +103,25 @@ def session(engines: Engines, empty_databases: None) -> Iterator[RoutingSession]
     from elearning.routing import RoutingSession
 
     with RoutingSession(engines=engines, region="europe") as opened:
+        yield opened
+
+
+@pytest.fixture
+def switches(cluster: EmbeddedCluster) -> Iterator[Switches]:
+    """Return the switches of the shared cluster; what a test breaks is mended at its end."""
+    from elearning.testing.switches import Switches
+
+    with Switches(cluster) as opened:
+        yield opened
+
+
+@pytest.fixture
+def proxies(settings: Settings) -> Iterator[Proxies]:
+    """Return a proxy before each PostgreSQL node of the shared cluster.
+
+    ``Engines(proxies.settings)`` go through them; ``engines`` and ``platform`` do not.
+    """
+    from elearning.testing.proxies import Proxies
+
+    with Proxies(settings) as opened:
         yield opened

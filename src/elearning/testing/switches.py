@@ -1,0 +1,256 @@
+"""Faults of real servers, switched on and off by tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+
+from elearning.cluster.embedded import EmbeddedCluster, NodeStatus
+from elearning.cluster.embedded.credentials import SUPERUSER
+from elearning.cluster.embedded.processes import wait_until
+from elearning.errors import ClusterError, ElearningError
+
+__all__ = ["Switches"]
+
+CONNECT_SECONDS = 5
+DRIVER = "postgresql+psycopg://"
+STREAMS = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')"
+# The log may end in the middle of a record, whose rest is sent with the next: this one is
+# complete, for its COMMIT flushes it.
+FLUSHED = "SELECT pg_current_wal_flush_lsn() FROM pg_logical_emit_message(true, 'elearning', '')"
+
+
+class Switches:
+    """Breaks the nodes of a cluster, and mends them.
+
+    Nodes go by their names, such as "eu-replica-1". Each method returns when what it asks for is
+    so. At the end of a ``with`` block everything is put back that was changed by this object.
+
+    Args:
+        cluster: that runs.
+        max_wait: seconds to wait for a condition at most.
+    """
+
+    def __init__(self, cluster: EmbeddedCluster, *, max_wait: float = 20.0) -> None:
+        self._cluster = cluster
+        self._max_wait = max_wait
+        self._down: set[str] = set()
+        self._silent: set[str] = set()
+        self._paused: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.put_back()
+
+    def pause_replay(self, node: str) -> None:
+        """Let a replica receive, but show nothing new.
+
+        Raises:
+            ClusterError: the node is no replica, or does not answer.
+        """
+        self._check_replica(node)
+        self._paused.add(node)
+        self._ask(node, "SELECT pg_wal_replay_pause()")
+        self._wait_replay(node, "paused")
+
+    def resume_replay(self, node: str) -> None:
+        """Let a replica replay again; nothing happens where it does.
+
+        Raises:
+            ClusterError: the node is no replica, or does not answer.
+        """
+        self._check_replica(node)
+        self._ask(node, "SELECT pg_wal_replay_resume()")
+        self._wait_replay(node, "not paused")
+        self._paused.discard(node)
+
+    @contextmanager
+    def replay_paused(self, node: str) -> Iterator[None]:
+        """Pause a replica's replay for the time of a block."""
+        self.pause_replay(node)
+        try:
+            yield
+        finally:
+            self.resume_replay(node)
+
+    def catch_up(self, node: str) -> None:
+        """Wait until a replica shows all that its primary has committed by now.
+
+        Raises:
+            ClusterError: the node is no replica, its replay is paused, or it is too slow.
+        """
+        self._check_replica(node)
+        if self._ask(node, "SELECT pg_get_wal_replay_pause_state()") != "not paused":
+            message = f"{node} cannot catch up: its replay is paused"
+            raise ClusterError(message)
+        position = self._ask(self._primary_of(node), FLUSHED)
+        self._wait(
+            node,
+            "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn",
+            position,
+            what=f"has not replayed {position}",
+        )
+
+    def stop(self, node: str) -> None:
+        """Shut a node down as its operator would."""
+        handle = self._cluster.node(node)
+        self._down.add(node)
+        handle.stop()
+        self._forget(node)
+
+    def kill(self, node: str) -> None:
+        """Kill a node with all its processes, as a failing machine would."""
+        handle = self._cluster.node(node)
+        self._down.add(node)
+        handle.kill()
+        self._forget(node)
+
+    def restart(self, node: str) -> None:
+        """Start a node, after stopping it where it runs; replicas stream again.
+
+        Raises:
+            ServerStartError: it does not take connections, or does not stream.
+            ClusterError: its primary is silent, so it could not stream.
+        """
+        handle = self._cluster.node(node)
+        status = self._status(node)
+        if status.role == "replica" and self._primary_of(node) in self._silent:
+            message = f"{node} would not stream: {self._primary_of(node)} is silent"
+            raise ClusterError(message)
+        self._down.add(node)
+        handle.stop()
+        self._forget(node)
+        handle.start()
+        for replica in self._replicas_of(status):
+            self._wait_streaming(replica)
+        self._down.discard(node)
+
+    def silence(self, node: str) -> None:
+        """Stop all processes of a node in their tracks: it accepts, and never answers."""
+        handle = self._cluster.node(node)
+        self._silent.add(node)
+        handle.pause()
+
+    def speak(self, node: str) -> None:
+        """Let a silent node go on, and wait until it answers."""
+        handle = self._cluster.node(node)
+        handle.resume()
+        self._silent.discard(node)
+        # Of a node that runs, this is the wait until it is ready.
+        handle.start()
+
+    @contextmanager
+    def silenced(self, node: str) -> Iterator[None]:
+        """Silence a node for the time of a block."""
+        self.silence(node)
+        try:
+            yield
+        finally:
+            self.speak(node)
+
+    def put_back(self) -> None:
+        """Mend what this object has broken.
+
+        Raises:
+            ClusterError: not all could be mended; what could, is.
+        """
+        problems: list[str] = []
+        touched = self._down | self._silent | self._paused
+        by_place = [status.name for status in self._cluster.status()]
+        for names, mend in (
+            (self._silent, self.speak),
+            (self._down, self.restart),
+            (self._paused, self.resume_replay),
+        ):
+            # A primary comes before its replicas.
+            for name in sorted(names, key=by_place.index):
+                try:
+                    mend(name)
+                except (ElearningError, OSError) as error:
+                    problems.append(f"{name}: {error}")
+        if problems:
+            message = "\n  ".join(["the cluster is not as it was:", *problems])
+            raise ClusterError(message)
+        for name in touched:
+            for replica in self._replicas_of(self._status(name)):
+                self.catch_up(replica)
+
+    def _forget(self, node: str) -> None:
+        """A server that starts anew neither is silent nor pauses."""
+        self._silent.discard(node)
+        self._paused.discard(node)
+
+    def _status(self, node: str) -> NodeStatus:
+        for status in self._cluster.status():
+            if status.name == node:
+                return status
+        self._cluster.node(node)  # says that there is none
+        raise AssertionError
+
+    def _primary_of(self, node: str) -> str:
+        shard = self._status(node).shard
+        return next(
+            status.name
+            for status in self._cluster.status()
+            if status.shard == shard and status.role == "primary"
+        )
+
+    def _replicas_of(self, status: NodeStatus) -> list[str]:
+        """Return the running replicas that a node concerns: its own, or itself."""
+        return [
+            other.name
+            for other in self._cluster.status()
+            if other.role == "replica"
+            and other.shard == status.shard
+            and other.running
+            and (status.role == "primary" or other.name == status.name)
+        ]
+
+    def _check_replica(self, node: str) -> None:
+        status = self._status(node)
+        if status.kind != "postgresql" or not self._ask(node, "SELECT pg_is_in_recovery()"):
+            message = f"{node} is no replica: nothing is replayed there"
+            raise ClusterError(message)
+
+    def _wait_replay(self, node: str, state: str) -> None:
+        self._wait(
+            node,
+            "SELECT pg_get_wal_replay_pause_state() = %s",
+            state,
+            what=f"did not reach the state '{state}'",
+        )
+
+    def _wait_streaming(self, node: str) -> None:
+        self._wait(node, STREAMS, what="does not stream from its primary")
+
+    def _wait(self, node: str, condition: str, *values: object, what: str) -> None:
+        if not wait_until(lambda: bool(self._ask(node, condition, *values)), self._max_wait):
+            message = f"{node} {what} after {self._max_wait} s"
+            raise ClusterError(message)
+
+    def _ask(self, node: str, statement: str, *values: object) -> Any:
+        """Return the one value of a query by the superuser."""
+        if node in self._silent:
+            message = f"{node} is silent: let it speak first"
+            raise ClusterError(message)
+        url = self._cluster.url(node, SUPERUSER).replace(DRIVER, "postgresql://")
+        try:
+            with psycopg.connect(
+                url, autocommit=True, connect_timeout=CONNECT_SECONDS
+            ) as connection:
+                row = connection.execute(statement.encode(), values or None).fetchone()
+        except psycopg.OperationalError as error:
+            message = f"{node} does not answer: {error}"
+            raise ClusterError(message) from None
+        return row[0] if row else None
