@@ -4,7 +4,7 @@ ElearningError
 ├── SettingsError
 ├── InvalidInput
 │   ├── UnknownRegion, InvalidId, InvalidEmail, InvalidText
-│   └── InvalidAmount, UnknownCurrency
+│   └── InvalidAmount, UnknownCurrency, InvalidPage
 ├── NotFound
 │   └── UserNotFound, CourseNotFound, EnrollmentNotFound, LessonNotFound,
 │       PaymentMethodNotFound, TransactionNotFound
@@ -17,7 +17,7 @@ ElearningError
 ├── PaymentDeclined
 ├── GatewayFault
 ├── RoutingError
-│   └── RegionRequired, CrossShardRead, CrossShardWrite
+│   └── RegionRequired, CrossShardRead, CrossShardWrite, NotMergeable
 ├── NodeUnavailable
 ├── MalformedFile
 │   └── MalformedRow
@@ -62,6 +62,7 @@ __all__ = [
     "InvalidEmail",
     "InvalidId",
     "InvalidInput",
+    "InvalidPage",
     "InvalidText",
     "InvoiceMissing",
     "IsolationTooHigh",
@@ -74,6 +75,7 @@ __all__ = [
     "NodeUnavailable",
     "NotAPayment",
     "NotFound",
+    "NotMergeable",
     "NotPermitted",
     "PaymentDeclined",
     "PaymentMethodNotFound",
@@ -169,6 +171,12 @@ class UnknownCurrency(InvalidInput):
     """Not a currency code of ISO 4217."""
 
     template = "unknown currency {currency!r}: expected a code of ISO 4217 such as EUR"
+
+
+class InvalidPage(InvalidInput):
+    """Not a cursor that the page before gave out, or one of another order."""
+
+    template = "the page cursor {problem}: begin with the first page again"
 
 
 class NotFound(ElearningError, LookupError):
@@ -393,6 +401,12 @@ class CrossShardRead(RoutingError):
     """One statement names rows of several shards."""
 
     template = "the statement names ids of several shards ({shards}): ask each in its own statement"
+
+
+class NotMergeable(RoutingError):
+    """What several shards answer cannot be put together to what one database would answer."""
+
+    template = "this statement cannot be merged exactly over several shards: {reason}"
 
 
 class NodeUnavailable(ElearningError):
