@@ -145,26 +145,28 @@ class Pipe:
         self._line: deque[tuple[float, memoryview | End]] = deque()
         self._held = 0
         self._last_due = 0.0
-        self._is_reading = self._has_ended = self._is_blocked = False
+        self._is_reading = self._is_blocked = False
+        self._ended: End | None = None
         self._timer: TimerHandle | None = None
 
     def read_on(self) -> None:
         """Read, unless the source has ended or too much is on its way."""
-        if not (self._is_reading or self._has_ended) and self._held < MOST_BYTES:
+        if not (self._is_reading or self._ended) and self._held < MOST_BYTES:
             self._is_reading = True
             self._loop.add_reader(self._source, self._read)
 
     def finish(self, end: End) -> None:
         """Let the target see the end, after all that was read."""
-        if not self._has_ended:
-            self._has_ended = True
+        # A side that has closed may still be found to be gone, by writing to it.
+        if self._ended in (None, End.CLOSED) and end is not self._ended:
+            self._ended = end
             self._stop_reading()
             self._put(end)
             self.flow()
 
     def flow(self) -> None:
         """Write what is due, as far as the target takes it."""
-        while self._line and not (self._weather.silent or self._is_blocked or self.is_done):
+        while self._line and not (self._weather.silent or self._is_blocked):
             due, what = self._line[0]
             if due > self._loop.time():
                 if self._timer is None:
@@ -240,7 +242,7 @@ class Pipe:
 
     def _break(self) -> None:
         """Nothing can be written any more."""
-        self._has_ended = True
+        self._ended = End.RESET
         self._stop_reading()
         self.close()
         self._link.target_broke(self)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar
 
-from elearning.cluster.embedded.ports import LOOPBACK, free_port
+from elearning.cluster.embedded.ports import LOOPBACK
 from elearning.cluster.embedded.processes import wait_until
 from elearning.errors import ClusterError, InvalidInput
 from elearning.testing.links import Link, Weather
@@ -60,8 +60,7 @@ class TcpProxy:
         self._loop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._run, name=repr(self), daemon=True)
         self._thread.start()
-        self.port = free_port(())
-        self.accept()
+        self._do(self._accept)
         return self
 
     def __exit__(
@@ -179,6 +178,7 @@ class TcpProxy:
         if self._listener is None and self._loop:
             self._listener = _bound(self.port)
             self._listener.listen(BACKLOG)
+            self.port = self._listener.getsockname()[1]
             self._loop.add_reader(self._listener, self._take)
             if self._holder:
                 self._holder.close()
@@ -215,11 +215,11 @@ class TcpProxy:
 
 
 def _bound(port: int) -> socket.socket:
-    """Return a socket with this port, which another one of this proxy may still have."""
+    """Return a socket with this port, which another one of the proxy may have; 0: a free one."""
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         made.setblocking(False)  # noqa: FBT003 - so Python calls it
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Not by SO_REUSEADDR: that would give the port to any server that asks for it so.
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         made.bind((LOOPBACK, port))
     except OSError:
