@@ -11,6 +11,7 @@ ELEARNING_SHARD_<N>_OWNER     URL of its primary, as the role that migrates
                               (default: PRIMARY)
 ELEARNING_MONGODB_URL         URL of MongoDB, with the database's name as its path
 ELEARNING_CLUSTER_DIR         folder of the embedded cluster (default: .elearning)
+ELEARNING_<LIMIT>             a limit of `Limits`, such as ELEARNING_MAX_LAG_SECONDS
 ============================  =======================================================
 
 The environment comes first, then `.env`; where neither has ELEARNING_SHARDS, a
@@ -22,7 +23,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from math import inf, nan
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -33,7 +35,7 @@ from sqlalchemy.exc import ArgumentError
 from elearning.errors import SettingsError, UnknownRegion
 from elearning.regions import Region
 
-__all__ = ["MongoSettings", "Settings", "Shard", "address_of", "cluster_folder"]
+__all__ = ["Limits", "MongoSettings", "Settings", "Shard", "address_of", "cluster_folder"]
 
 DRIVER = "postgresql+psycopg"
 CLUSTER_ENV = "cluster.env"
@@ -66,11 +68,44 @@ class MongoSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How long is waited, and when a node is left out; seconds unless named otherwise.
+
+    A replica is fit while its lag is at most ``max_lag_seconds`` or at most
+    ``max_lag_bytes``, as at GitLab: seconds mean nothing where nothing is written.
+    """
+
+    max_wait: float = 0.5
+    """A read waits so long for a replica to have what it must see; then the primary reads."""
+    max_lag_seconds: float = 60.0
+    max_lag_bytes: float = 8 * 1024 * 1024
+    check_interval: float = 1.0
+    """Between two looks at a node; each is up to a quarter earlier or later."""
+    max_silence: float = 1.5
+    """A node that does not answer a look for so long is left out, and its connections end."""
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, str]) -> Limits:
+        """Read the limits that are set.
+
+        Raises:
+            SettingsError: one is no number, or below 0.
+        """
+        found: dict[str, float] = {}
+        for each in fields(cls):
+            variable = f"ELEARNING_{each.name.upper()}"
+            if text := values.get(variable, "").strip():
+                found[each.name] = _number(variable, text)
+        return cls(**found)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, checked: every region has exactly one home."""
 
     shards: tuple[Shard, ...]
     mongodb: MongoSettings
+    limits: Limits = Limits()
 
     @classmethod
     def load(
@@ -118,7 +153,7 @@ class Settings:
                 )
         shards = tuple(_shard(name, values) for name in names)
         _check_homes(shards)
-        return cls(shards, _mongodb(values))
+        return cls(shards, _mongodb(values), Limits.from_mapping(values))
 
     def shard(self, name: str) -> Shard:
         """Return the shard of this name.
@@ -174,6 +209,16 @@ def _dotenv(path: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(variable=str(path), problem=f"cannot be read: {error}") from None
     return values
+
+
+def _number(variable: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = nan
+    if not 0 <= number < inf:
+        raise SettingsError(variable=variable, problem=f"is {text!r}, expected a number, 0 or more")
+    return number
 
 
 def _words(text: str) -> list[str]:

@@ -17,8 +17,10 @@ ElearningError
 ├── PaymentDeclined
 ├── GatewayFault
 ├── RoutingError
-│   └── RegionRequired, CrossShardRead, CrossShardWrite, NotMergeable
+│   ├── RegionRequired, CrossShardRead, CrossShardWrite, ReadOnlySession
+│   └── NotMergeable
 ├── NodeUnavailable
+├── PoolExhausted
 ├── MalformedFile
 │   └── MalformedRow
 ├── SchemaMismatch
@@ -79,6 +81,8 @@ __all__ = [
     "NotPermitted",
     "PaymentDeclined",
     "PaymentMethodNotFound",
+    "PoolExhausted",
+    "ReadOnlySession",
     "RefundRefused",
     "RegionRequired",
     "RightsMissing",
@@ -388,6 +392,12 @@ class RegionRequired(RoutingError):
     )
 
 
+class ReadOnlySession(RoutingError):
+    """A read session writes nothing."""
+
+    template = "a read session cannot {what}: use a RoutingSession, or Platform.session()"
+
+
 class CrossShardWrite(RoutingError):
     """One transaction writes on one shard."""
 
@@ -413,6 +423,15 @@ class NodeUnavailable(ElearningError):
     """A database node does not answer."""
 
     template = "{node} at {address} is not available: {problem}"
+
+
+class PoolExhausted(ElearningError):
+    """All connections of a node's pool were in use for too long."""
+
+    template = (
+        "{node}: all {size} connections were in use for {seconds} s: end sessions sooner, "
+        "or give Engines a larger pool_size"
+    )
 
 
 class MalformedFile(ElearningError):

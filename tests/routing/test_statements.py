@@ -25,7 +25,8 @@ from sqlalchemy.orm import aliased
 
 from elearning.ids import new_id
 from elearning.models import Course, CourseModule, Enrollment, LessonProgress, User
-from elearning.routing.statements import named_ids, only_reads
+from elearning.routing.naming import named_ids
+from elearning.routing.reading import only_reads
 
 ONE, TWO = new_id("europe"), new_id("asia")
 
@@ -78,10 +79,6 @@ def test_what_is_not_known_to_read(statement: object) -> None:
     assert not only_reads(statement)
 
 
-def ids_of(statement: object, parameters: Any = None, *, globals_too: bool = False) -> set[UUID]:
-    return named_ids(statement, parameters, globals_too=globals_too)
-
-
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
@@ -108,13 +105,13 @@ def ids_of(statement: object, parameters: Any = None, *, globals_too: bool = Fal
     ],
 )
 def test_only_equality_of_a_key_names_ids(statement: object, expected: set[UUID]) -> None:
-    assert ids_of(statement) == expected
+    assert named_ids(statement) == expected
 
 
-def test_ids_of_copied_tables_count_when_asked_for() -> None:
-    statement = select(CourseModule).where(CourseModule.course_id == ONE)
-    assert ids_of(statement) == set()
-    assert ids_of(statement, globals_too=True) == {ONE}
+def test_ids_of_copied_tables_count_where_nothing_else_is_asked_for() -> None:
+    assert named_ids(select(CourseModule).where(CourseModule.course_id == ONE)) == {ONE}
+    both = select(CourseModule, Enrollment).where(CourseModule.course_id == ONE)
+    assert named_ids(both) == set()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +131,7 @@ def test_ids_of_copied_tables_count_when_asked_for() -> None:
 )
 def test_ids_may_be_in_the_parameters(build: Callable[[], tuple[Select[Any], Any]]) -> None:
     statement, parameters = build()
-    assert ids_of(statement, parameters) == {ONE}
+    assert named_ids(statement, parameters) == {ONE}
 
 
 @pytest.mark.parametrize(
@@ -150,4 +147,4 @@ def test_ids_may_be_in_the_parameters(build: Callable[[], tuple[Select[Any], Any
     ],
 )
 def test_the_rows_of_an_insert(statement: object, parameters: Any, expected: set[UUID]) -> None:
-    assert ids_of(statement, parameters) == expected
+    assert named_ids(statement, parameters) == expected

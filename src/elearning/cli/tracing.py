@@ -31,7 +31,8 @@ class Trace(CommandListener):
     def watch(self, engines: Engines) -> None:
         """Listen to every node's engine."""
         for node in engines.nodes:
-            event.listen(node.engine, "before_cursor_execute", self._noter(node.name))
+            for engine in node.engines:
+                event.listen(engine, "before_cursor_execute", self._noter(node.name))
 
     def _noter(self, name: str) -> Any:
         def note(*_: object) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import inspect
+from sqlalchemy.orm import Mapper
 
 from elearning.ids import new_id, region_of
 from elearning.models.base import Record
 from elearning.regions import Region
 
-__all__ = ["assign_id", "assign_ids", "home_of"]
+__all__ = ["assign_id", "assign_ids", "home_of", "home_of_values"]
 
 
 def home_of(row: Record) -> Region | None:
@@ -32,6 +34,16 @@ def home_of(row: Record) -> Region | None:
         if isinstance(owner_id, UUID):
             return region_of(owner_id)
     region = loaded.get("region")
+    return Region.parse(region) if region is not None else None
+
+
+def home_of_values(model: type[Record] | Mapper[Record], values: Mapping[str, Any]) -> Region | None:
+    """Return the region that the values of a row tell, by attribute names; see `home_of`."""
+    owner = inspect(model).class_.__owner__
+    for key in ("id", f"{owner}_id"):
+        if isinstance(one := values.get(key), UUID):
+            return region_of(one)
+    region = values.get("region")
     return Region.parse(region) if region is not None else None
 
 

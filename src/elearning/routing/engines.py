@@ -1,58 +1,28 @@
-"""One engine with its pool per node, and which node is what."""
+"""The nodes of all shards, with their pools."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
-from enum import StrEnum
+import os
+import weakref
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from elearning.config import Settings, address_of
 from elearning.errors import NodeUnavailable, SettingsError
 from elearning.regions import Region
-from elearning.routing.failures import failure_handler
-from elearning.routing.schema import schema_checker
-from elearning.routing.token import Position
+from elearning.routing.connecting import listen
+from elearning.routing.node import AsyncNodePool, Node, NodePool, Role, ShardState
+from elearning.routing.watch import Watch
 
-__all__ = ["Engines", "Node", "Role"]
+__all__ = ["Engines"]
 
 logger = logging.getLogger("elearning.routing")
-
-
-class Role(StrEnum):
-    """What a node is for."""
-
-    PRIMARY = "primary"
-    REPLICA = "replica"
-
-
-@dataclass(eq=False, slots=True)
-class Node:
-    """One PostgreSQL server of a shard, as this process reaches it.
-
-    ``engine`` runs transactions. ``reader`` runs every statement by itself (a
-    replica's default: no BEGIN and ROLLBACK round trips) from the same pool.
-    """
-
-    name: str
-    shard: str
-    role: Role
-    engine: Engine
-    reader: Engine
-    replayed: Position | None = None
-    """The farthest position that a replica was seen to have replayed."""
-    left_out_until: float = 0.0
-    """On the clock of ``time.monotonic``: a replica that failed rests until then."""
-
-    @property
-    def address(self) -> str:
-        """Host and port, without user and password."""
-        return address_of(self.engine.url)
 
 
 class Engines:
@@ -60,7 +30,19 @@ class Engines:
 
     Each node has a pool of its own: ``pool_size`` connections at most, waited
     for ``pool_timeout`` seconds (the seed: 1 to 10 connections, 30 s). Nothing
-    is connected before the first use, or `open`.
+    is connected before the first use, or `open`. From then on a thread looks at each node
+    every ``settings.limits.check_interval`` seconds, on a connection of its own.
+
+    A process that is forked from this one starts with empty pools, and what was open stays
+    with its parent.
+
+    Args:
+        settings: where the nodes are, and the limits.
+        asynchronous: whether the engines are those of asyncio.
+        pool_size: connections to a node at most.
+        pool_timeout: seconds to wait for one.
+        connect_timeout: seconds to wait for a host that is silent; libpq's least is 2.
+        reads_without_replica: connections to a primary for reads that no replica can serve.
     """
 
     def __init__(
@@ -70,27 +52,39 @@ class Engines:
         asynchronous: bool = False,
         pool_size: int = 10,
         pool_timeout: float = 30.0,
-        connect_timeout: int = 3,
+        connect_timeout: int = 2,
+        reads_without_replica: int = 5,
     ) -> None:
         self.settings = settings
         self.asynchronous = asynchronous
-        self._pool = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": pool_timeout}
+        self._pool_size = pool_size
+        self._pool_timeout = pool_timeout
         self._connect_timeout = connect_timeout
-        self._primaries = {
-            shard.name: self._node(f"{shard.name}-primary", shard.name, Role.PRIMARY, shard.primary)
-            for shard in settings.shards
-        }
-        self._replicas = {
-            shard.name: tuple(
-                self._node(f"{shard.name}-replica-{number}", shard.name, Role.REPLICA, url)
+        self._reads_without_replica = reads_without_replica
+        self._primaries: dict[str, Node] = {}
+        self._replicas: dict[str, tuple[Node, ...]] = {}
+        for shard in settings.shards:
+            state = ShardState()
+            self._primaries[shard.name] = self._node(
+                Node(f"{shard.name}-primary", shard.name, Role.PRIMARY, state), shard.primary
+            )
+            self._replicas[shard.name] = tuple(
+                self._node(
+                    Node(f"{shard.name}-replica-{number}", shard.name, Role.REPLICA, state), url
+                )
                 for number, url in enumerate(shard.replicas, start=1)
             )
-            for shard in settings.shards
-        }
         self._homes = {region: shard.name for shard in settings.shards for region in shard.regions}
         self._by_engine = {
             engine: node for node in self.nodes for engine in (node.engine, node.reader)
         }
+        self._watch = Watch(self.nodes, settings.limits, connect_timeout)
+        for node in self.nodes:
+            for engine in node.engines:
+                _pool_of(engine).node, _pool_of(engine).watch = node, self._watch.start
+        _OPEN.add(self)
+        # Also where it was never closed, at the end of the process.
+        weakref.finalize(self, _end, self.nodes, self._watch)
 
     @property
     def shards(self) -> tuple[str, ...]:
@@ -178,13 +172,27 @@ class Engines:
 
     def close(self) -> None:
         """Close all pooled connections; only for synchronous engines."""
+        self._watch.stop()
         for node in self.nodes:
-            node.engine.dispose()
+            for engine in node.engines:
+                engine.dispose()
 
     async def close_async(self) -> None:
         """Close all pooled connections."""
+        await asyncio.to_thread(self._watch.stop)
         for node in self.nodes:
-            await AsyncEngine(node.engine).dispose()
+            for engine in node.engines:
+                await AsyncEngine(engine).dispose()
+
+    def _after_fork(self) -> None:
+        """Begin anew in a forked process; its parent's connections stay its parent's."""
+        self._watch.forget()
+        for node in self.nodes:
+            for wire in list(node.wires):
+                wire.abandon()
+            node.wires.clear()
+            for engine in node.engines:
+                engine.dispose(close=False)
 
     def __enter__(self) -> Self:
         return self
@@ -197,28 +205,65 @@ class Engines:
     ) -> None:
         self.close()
 
-    def _node(self, name: str, shard: str, role: Role, url: URL) -> Node:
-        arguments = {
+    def _node(self, node: Node, url: URL) -> Node:
+        if node.role is Role.PRIMARY:
+            node.engine = self._engine(node, url, self._pool_size)
+            node.reader = self._engine(node, url, self._reads_without_replica, **_READS)
+        else:
+            node.reader = self._engine(node, url, self._pool_size, **_READS)
+            node.engine = node.reader.execution_options(isolation_level="READ COMMITTED")
+        listen(node)
+        return node
+
+    def _engine(self, node: Node, url: URL, pool_size: int, **more: Any) -> Engine:
+        arguments: dict[str, object] = {
             "connect_timeout": self._connect_timeout,
             "application_name": "elearning",
         }
-        options = self._pool | {
+        if "," in address_of(url) and "target_session_attrs" not in url.query:
+            # Of several hosts, the one that is what the node is for.
+            is_primary = node.role is Role.PRIMARY
+            arguments["target_session_attrs"] = "primary" if is_primary else "standby"
+        options = more | {
             "connect_args": arguments,
-            "pool_pre_ping": True,
+            "poolclass": AsyncNodePool if self.asynchronous else NodePool,
+            "pool_size": pool_size,
+            "max_overflow": 0,
+            "pool_timeout": self._pool_timeout,
             # They may hold a password's hash, and tracebacks end in logs.
             "hide_parameters": True,
         }
-        engine = (
-            create_async_engine(url, **options).sync_engine
-            if self.asynchronous
-            else create_engine(url, **options)
-        )
-        node = Node(
-            name, shard, role, engine, engine.execution_options(isolation_level="AUTOCOMMIT")
-        )
-        if role is Role.PRIMARY:
-            event.listen(engine, "connect", schema_checker(shard))
-        event.listen(
-            engine, "handle_error", failure_handler(name, node.address, url.username or "?")
-        )
-        return node
+        if self.asynchronous:
+            return create_async_engine(url, **options).sync_engine
+        return create_engine(url, **options)
+
+
+_READS = {
+    "isolation_level": "AUTOCOMMIT",
+    "skip_autocommit_rollback": True,
+    # What runs by itself leaves nothing behind; a transaction is ended by who began it.
+    "pool_reset_on_return": None,
+}
+_OPEN: weakref.WeakSet[Engines] = weakref.WeakSet()
+
+
+def _pool_of(engine: Engine) -> NodePool:
+    if not isinstance(engine.pool, NodePool):
+        raise TypeError(engine.pool)
+    return engine.pool
+
+
+def _end(nodes: Sequence[Node], watch: Watch) -> None:
+    """Take leave of the servers; in the last moment, so without any event loop."""
+    watch.stop()
+    for node in nodes:
+        for wire in list(node.wires):
+            wire.finish()
+
+
+def _after_fork() -> None:
+    for engines in list(_OPEN):
+        engines._after_fork()  # noqa: SLF001 - a hook of the module, for each object of it
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -8,42 +8,78 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from psycopg import Error
 from psycopg.errors import CheckViolation, InsufficientPrivilege, NotNullViolation
 from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import StatementError
 
-from elearning.errors import ElearningError, NodeUnavailable, NotPermitted
+from elearning.errors import ElearningError, NotPermitted
 
-__all__ = ["failure_handler"]
+if TYPE_CHECKING:
+    from elearning.routing.node import Node
+
+__all__ = ["failure_handler", "first_line", "was_answered"]
+
+# PostgreSQL manual, appendix A: the server goes, or is not there yet (admin_shutdown,
+# crash_shutdown, cannot_connect_now). The driver sees closed connections only.
+_GOING = frozenset({"57P01", "57P02", "57P03"})
+_READ_ONLY = "25006"
+# A conflict with what is replayed (as serialization_failure or deadlock_detected), or a
+# statement that writes after all: of the replica, not of the statement.
+_OF_REPLICAS = frozenset({"40001", "40P01", _READ_ONLY})
 
 
-def failure_handler(name: str, address: str, role: str) -> Callable[[ExceptionContext], None]:
+def failure_handler(node: Node, user: str) -> Callable[[ExceptionContext], None]:
     """Return a listener for the event ``handle_error`` of a node's engine.
 
     Args:
-        name: the node's name.
-        address: its host and port, without user and password.
-        role: as whom it is reached.
+        node: the node.
+        user: as whom it is reached.
     """
+    is_replica = node.role == "replica"
 
     def handle(context: ExceptionContext) -> None:
         error = context.original_exception
-        # The pre-ping must see the driver's own error: it replaces the connection. And a
-        # cancelled task, a timeout or Ctrl-C is no error of the node.
-        if context.is_pre_ping or not isinstance(error, Exception):
+        # A cancelled task, a timeout or Ctrl-C is no error of the node.
+        if not isinstance(error, Exception):
             return
+        state = (error.sqlstate if isinstance(error, Error) else None) or ""
+        if state in _GOING or (state == _READ_ONLY and not is_replica and _was_demoted(context)):
+            # Nobody is given this connection again.
+            context.is_disconnect = True
         if context.connection is None or context.is_disconnect:
-            raise NodeUnavailable(node=name, address=address, problem=_first_line(error)) from error
+            raise node.unavailable(first_line(error)) from error
+        if is_replica and state in _OF_REPLICAS:
+            raise node.unavailable(first_line(error)) from error
         if isinstance(error, InsufficientPrivilege):
-            raise NotPermitted(node=name, role=role, problem=_first_line(error)) from error
+            raise NotPermitted(node=node.name, role=user, problem=first_line(error)) from error
         if isinstance(error, CheckViolation | NotNullViolation):
             _hide_row(error, context.sqlalchemy_exception)
-        if isinstance(error, Error) and (ours := _BY_SQLSTATE.get(error.sqlstate or "")):
+        if isinstance(error, Error) and (ours := _BY_SQLSTATE.get(state)):
             raise ours(**json.loads(error.diag.message_detail or "{}")) from error
 
     return handle
+
+
+def was_answered(error: Error) -> bool:
+    """Tell whether a server was there and refused this connection alone."""
+    return "FATAL" in str(error) and "the database system is" not in str(error)
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error, for our own message about it."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else "no answer"
+
+
+def _was_demoted(context: ExceptionContext) -> bool:
+    """Tell a primary that became a replica from a transaction that was begun as read-only."""
+    if context.connection is None:
+        return False
+    wire = context.connection.connection.info.get("wire")
+    return wire is not None and wire.is_replica() is True
 
 
 def _hide_row(error: Error, wrapped: StatementError | None) -> None:
@@ -52,11 +88,6 @@ def _hide_row(error: Error, wrapped: StatementError | None) -> None:
     error.args = (message,)
     if wrapped is not None:
         wrapped.args = tuple(str(each).replace(whole, message) for each in wrapped.args)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else "no answer"
 
 
 def _with_sqlstate(cls: type[ElearningError]) -> dict[str, type[ElearningError]]:

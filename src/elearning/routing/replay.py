@@ -1,42 +1,60 @@
-"""How far a primary has written and a replica has replayed."""
+"""How far a primary has written, and which replica has replayed that."""
 
 from __future__ import annotations
 
 import logging
+import random
+from collections.abc import Sequence
 from time import monotonic
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from elearning.errors import NodeUnavailable
-from elearning.routing.engines import Node
+from elearning.routing.node import Node
 from elearning.routing.token import Position
 
-__all__ = ["current_position", "has_replayed", "is_fit"]
-
-# The flushed position: with synchronous_commit on it includes the commit that
-# came before, and unlike the insert position it is not ahead of what is sent.
-_CURRENT = "SELECT pg_walfile_name(lsn), lsn::text FROM pg_current_wal_flush_lsn() AS lsn"
-# The server sleeps, not this process: that suits asyncio too. On a promoted
-# node the replay position is frozen, hence the first condition.
-_REPLAYED = text(
-    "SELECT pg_is_in_recovery() AND pg_last_wal_replay_lsn() >= CAST(:lsn AS pg_lsn) "
-    "AND :timeline = (SELECT received_tli FROM pg_stat_wal_receiver) "
-    "FROM pg_sleep(:seconds)"
-)
-_FIRST_PAUSE = 0.001
-_REST = 5.0  # seconds that a replica is left out after it did not answer
+__all__ = ["choose_replica", "current_position", "has_replayed"]
 
 logger = logging.getLogger("elearning.routing")
 
+# The flushed position: with synchronous_commit on it includes the commit that came before,
+# and unlike the insert position it is not ahead of what is sent to replicas.
+_CURRENT = (
+    "SELECT pg_walfile_name(lsn), lsn::text FROM (SELECT CASE current_setting("
+    "'synchronous_commit') WHEN 'off' THEN pg_current_wal_insert_lsn() "
+    "ELSE pg_current_wal_flush_lsn() END) AS position(lsn)"
+)
+# Where nothing was written lately, whole pages are flushed, and the log may end inside a record
+# whose rest follows seconds later: something to commit makes it end after one.
+_PAGE = 8192
+_LOG_SOMETHING = "SELECT pg_logical_emit_message(true, 'elearning', 'position')"
+# The server sleeps, not this process: that suits asyncio too.
+_REPLAYED = (
+    "SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn() >= CAST(%(lsn)s AS pg_lsn), "
+    "(SELECT received_tli FROM pg_stat_wal_receiver) FROM pg_sleep(%(seconds)s)"
+)
+_FIRST_PAUSE = 0.001
+_SLOW = 1.0  # seconds in which a replica is not waited for again after that was in vain
+
 
 def current_position(connection: Connection) -> Position:
-    """Return how far the primary at the other end has written."""
-    walfile, lsn = connection.exec_driver_sql(_CURRENT).one()
-    return Position.from_sql(walfile, lsn)
+    """Return how far the primary at the other end has written, for who waits for a replica.
+
+    Args:
+        connection: in AUTOCOMMIT, or in a transaction that ends soon.
+    """
+    position = Position.from_sql(*connection.exec_driver_sql(_CURRENT).one())
+    if position.lsn % _PAGE == 0:
+        connection.exec_driver_sql(_LOG_SOMETHING)
+        connection.commit()
+        position = Position.from_sql(*connection.exec_driver_sql(_CURRENT).one())
+    return position
 
 
 def has_replayed(node: Node, position: Position, max_wait: float) -> bool:
     """Wait until a replica has replayed a position.
+
+    A position of another timeline than the replica's is not waited for: it may never come.
 
     Args:
         node: the replica.
@@ -44,38 +62,64 @@ def has_replayed(node: Node, position: Position, max_wait: float) -> bool:
             reached before is not asked for again.
         max_wait: seconds to wait at most.
     """
-    if node.replayed is not None and node.replayed >= position:
-        node.reader.connect().close()
+    if _is_known(node, position):
         return True
     deadline = monotonic() + max_wait
     pause = 0.0
     with node.reader.connect() as connection:
-        while not connection.scalar(
-            _REPLAYED,
-            {"lsn": position.sql_lsn, "timeline": position.timeline, "seconds": pause},
-        ):
+        while True:
+            is_replica, reached, timeline = connection.exec_driver_sql(
+                _REPLAYED, {"lsn": position.sql_lsn, "seconds": pause}
+            ).one()
+            if timeline is None and node.replayed is not None:
+                # It receives nothing now; it is on the timeline that it was seen on.
+                timeline = node.replayed.timeline
+            if not is_replica or (timeline or 0) > position.timeline:
+                return False
+            if reached and timeline == position.timeline:
+                node.replayed = max(node.replayed or position, position)
+                return True
             remaining = deadline - monotonic()
             if remaining <= 0:
+                node.slow_until = monotonic() + _SLOW
                 return False
             pause = min(max(2 * pause, _FIRST_PAUSE), remaining)
-    if node.replayed is None or position > node.replayed:
-        node.replayed = position
-    return True
 
 
-def is_fit(node: Node, needed: Position | None, max_wait: float) -> bool:
-    """Tell whether a replica answers, and has replayed what is needed.
+def choose_replica(
+    replicas: Sequence[Node], needed: Position | None, max_wait: float
+) -> Node | None:
+    """Return a replica that is fit, and has replayed what is needed; None: there is none.
 
-    One that does not answer is left out for some seconds, with a warning.
+    Args:
+        replicas: to choose from, at random.
+        needed: what it must have replayed.
+        max_wait: seconds to wait at most, in all.
     """
-    if monotonic() < node.left_out_until:
-        return False
-    try:
-        if needed is not None:
-            return has_replayed(node, needed, max_wait)
-        node.reader.connect().close()
-    except NodeUnavailable as error:
-        logger.warning("left out for %.0f s: %s", _REST, error)
-        node.left_out_until = monotonic() + _REST
-        return False
-    return True
+    fit = [node for node in replicas if node.is_fit]
+    if needed is not None:
+        ready = [node for node in fit if _is_known(node, needed)]
+        if not ready:
+            return _wait(fit, needed, max_wait)
+        fit = ready
+    if len(fit) < 2:  # noqa: PLR2004 - one is no choice
+        return fit[0] if fit else None
+    return random.choice(fit)  # noqa: S311 - it spreads the load
+
+
+def _wait(replicas: list[Node], needed: Position, max_wait: float) -> Node | None:
+    deadline = monotonic() + max_wait
+    random.shuffle(replicas)
+    for node in replicas:
+        seconds = 0.0 if node.slow_until > monotonic() else max(0.0, deadline - monotonic())
+        try:
+            if has_replayed(node, needed, seconds):
+                return node
+        except NodeUnavailable as error:
+            logger.warning("%s", error)
+    return None
+
+
+def _is_known(node: Node, position: Position) -> bool:
+    seen = node.replayed
+    return seen is not None and seen.timeline == position.timeline and seen.lsn >= position.lsn

@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 
 from elearning.errors import InvalidText
 
-__all__ = ["Position", "Token"]
+__all__ = ["NOTHING", "UNKNOWN", "Position", "Token", "lsn_of"]
 
 _PART = re.compile(r"([a-z][a-z0-9_]{0,30}):(?:([0-9A-F]{1,8})/([0-9A-F]{1,16})|\*)")
 
@@ -32,10 +32,17 @@ class Position(NamedTuple):
     @classmethod
     def from_sql(cls, walfile: str, lsn: str) -> Self:
         """Return the position of a WAL file's name (timeline) and an LSN."""
-        high, low = lsn.split("/")
-        return cls(int(walfile[:8], 16), int(high, 16) << 32 | int(low, 16))
+        return cls(int(walfile[:8], 16), lsn_of(lsn))
 
 
+def lsn_of(text: str) -> int:
+    """Return an LSN as a number, from PostgreSQL's way to write it."""
+    high, low = text.split("/")
+    return int(high, 16) << 32 | int(low, 16)
+
+
+NOTHING = Position(0, 0)
+"""Earlier than everything."""
 UNKNOWN = Position(0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 """Later than everything: only the primary will do."""
 
@@ -45,7 +52,7 @@ class Token(dict[str, Position]):
 
     def advance(self, shard: str, position: Position) -> None:
         """Note that a position of a shard was written."""
-        if position > self.get(shard, Position(0, 0)):
+        if position > self.get(shard, NOTHING):
             self[shard] = position
 
     def merge(self, other: Mapping[str, Position]) -> None:

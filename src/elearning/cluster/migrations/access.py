@@ -14,12 +14,12 @@ from elearning.errors import (
     ElearningError,
     ForeignDatabase,
     MigrationError,
-    NodeUnavailable,
     RightsMissing,
     ShardAhead,
 )
 from elearning.models import Base
 from elearning.routing.failures import failure_handler
+from elearning.routing.node import Node, Role, ShardState
 
 __all__ = ["check_database", "owner_connection"]
 
@@ -58,25 +58,21 @@ def owner_connection(shard: Shard) -> Iterator[Connection]:
         NodeUnavailable: it does not answer, or stops doing so.
     """
     url = shard.owner_url
-    node, address = f"{shard.name}-primary", address_of(url)
-    engine = create_engine(
+    node = Node(f"{shard.name}-primary", shard.name, Role.PRIMARY, ShardState())
+    node.engine = create_engine(
         url,
         poolclass=pool.NullPool,
         connect_args={"connect_timeout": _CONNECT_TIMEOUT, "application_name": "elearning migrate"},
         hide_parameters=True,
     )
-    event.listen(
-        engine,
-        "handle_error",
-        failure_handler(node, address, url.username or "?"),
-    )
-    with engine.connect() as connection, watched(connection, url) as silent:
+    event.listen(node.engine, "handle_error", failure_handler(node, url.username or "?"))
+    with node.engine.connect() as connection, watched(connection, url) as silent:
         try:
             yield connection
         except (ElearningError, SQLAlchemyError) as error:
             if silent.is_set():
                 problem = "it stopped answering in the middle"
-                raise NodeUnavailable(node=node, address=address, problem=problem) from error
+                raise node.unavailable(problem) from error
             raise
 
 

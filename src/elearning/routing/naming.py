@@ -1,0 +1,222 @@
+"""Which ids a statement names, and so which region its rows belong to.
+
+Such are the primary key and the foreign key to the owner, compared by ``=`` or ``IN``; of an
+INSERT, the values. Nothing else: an inequality or an OR names no region.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Column, CompoundSelect, Delete, Insert, Select, Table, Update, inspect
+from sqlalchemy.orm import FromStatement
+from sqlalchemy.sql import operators, visitors
+from sqlalchemy.sql.elements import (
+    BinaryExpression,
+    BindParameter,
+    BooleanClauseList,
+    ColumnElement,
+    Grouping,
+)
+from sqlalchemy.sql.selectable import AliasedReturnsRows
+
+from elearning.models import Base, Global, Record
+
+__all__ = ["Names", "Parameters", "ids_in", "inserted_ids", "named_ids", "names_of"]
+
+Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+
+Names = tuple["BindParameter[Any] | tuple[Names, ...]", ...]
+"""Where ids stand: the first of these that holds some tells. A tuple: all in it must."""
+
+
+def named_ids(statement: object, parameters: Parameters = None) -> set[UUID]:
+    """Return the ids that a statement names."""
+    if isinstance(statement, Insert):
+        return inserted_ids(statement, parameters)
+    return ids_in(names_of(statement), _rows(parameters))
+
+
+def names_of(statement: object) -> Names:
+    """Return where a statement names ids; the same for all statements of its form."""
+    if isinstance(statement, FromStatement):
+        statement = statement.element
+    # The rows of a table that is copied everywhere are near, unless nothing else is asked for.
+    return _names(statement, globals_too=all(issubclass(each, Global) for each in _of(statement)))
+
+
+def ids_in(names: Names, rows: Sequence[Mapping[str, Any]]) -> set[UUID]:
+    """Return the ids that stand there.
+
+    Args:
+        names: where.
+        rows: what the statement is executed with.
+    """
+    for name in names:
+        if isinstance(name, BindParameter):
+            found = {one for row in rows for one in _ids(_values(name, row))}
+        else:
+            parts = [ids_in(part, rows) for part in name]
+            found = set().union(*parts) if all(parts) else set()
+        if found:
+            return found
+    return set()
+
+
+def _names(statement: object, *, globals_too: bool) -> Names:
+    if isinstance(statement, CompoundSelect):
+        return (tuple(_names(part, globals_too=globals_too) for part in statement.selects),)
+    if not isinstance(statement, Select | Update | Delete):
+        return ()
+    found: Names = tuple(_compared(statement.whereclause, globals_too=globals_too))
+    if isinstance(statement, Select) and (inner := _inner(statement)) is not None:
+        found += _names(inner, globals_too=globals_too)
+    return found
+
+
+def _compared(where: object, *, globals_too: bool) -> Iterator[BindParameter[Any]]:
+    """Yield what the conjuncts compare a key with by ``=`` or ``IN``."""
+    for condition in _conjuncts(where):
+        if isinstance(condition, BinaryExpression) and condition.operator in (
+            operators.eq,
+            operators.in_op,
+        ):
+            sides = (condition.left, condition.right)
+            for column, side in (sides, sides[::-1]):
+                other: object = side
+                while isinstance(other, Grouping):
+                    other = other.element
+                if isinstance(other, BindParameter) and _tells_region(
+                    column, globals_too=globals_too
+                ):
+                    yield other
+
+
+def _inner(statement: Select[Any]) -> object | None:
+    """Return the one SELECT that this one reads from, or is made of.
+
+    So does ``Query.count()`` wrap a query, and ``select(exists(…))``.
+    """
+    inside: list[object] = []
+    for source in statement.get_final_froms():
+        element: object = source
+        while isinstance(element, AliasedReturnsRows):  # a subquery, an alias of one
+            element = element.element
+        inside.append(element)
+    if not inside:
+        inside = [
+            part
+            for column in statement.selected_columns
+            for part in visitors.iterate(column)
+            if isinstance(part, Select)
+        ]
+    return inside[0] if len(inside) == 1 else None
+
+
+def _conjuncts(clause: object) -> Iterator[object]:
+    match clause:
+        case None:
+            return
+        case BooleanClauseList() if clause.operator is operators.and_:
+            for part in clause.clauses:
+                yield from _conjuncts(part)
+        case Grouping():
+            yield from _conjuncts(clause.element)
+        case _:
+            yield clause
+
+
+def _tells_region(column: object, *, globals_too: bool) -> bool:
+    if not isinstance(column, ColumnElement):
+        return False
+    for base in column.base_columns:
+        if isinstance(base, Column) and isinstance(base.table, Table):
+            model = _MODELS.get(base.table.name)
+            if model is not None and base.name in _keys(model):
+                return globals_too or not issubclass(model, Global)
+    return False
+
+
+def _of(statement: object) -> Iterator[type]:
+    """Yield the entities that a statement returns or changes."""
+    described = []
+    if isinstance(statement, Select):
+        described = statement.column_descriptions
+    elif isinstance(statement, Update | Delete):
+        described = [statement.entity_description]
+    for each in described:
+        entity = inspect(each.get("entity"), raiseerr=False)
+        if entity is not None and getattr(entity, "mapper", None) is not None:
+            yield entity.mapper.class_
+
+
+def _keys(model: type[Record]) -> tuple[str, ...]:
+    return ("id",) if model.__owner__ is None else ("id", f"{model.__owner__}_id")
+
+
+def _values(bind: BindParameter[Any], parameters: Mapping[str, Any]) -> Iterable[object]:
+    value = parameters.get(bind.key, _MISSING) if parameters else _MISSING
+    if value is _MISSING:
+        value = bind.effective_value
+    return value if isinstance(value, list | tuple | set | frozenset) else (value,)
+
+
+def _ids(values: Iterable[object]) -> Iterator[UUID]:
+    for value in values:
+        # selectinload passes rows of one column where the key is composite.
+        one = _uuid(value[0] if isinstance(value, tuple) and value else value)
+        if one is not None:
+            yield one
+
+
+def _uuid(value: object) -> UUID | None:
+    if isinstance(value, UUID):
+        return value
+    with suppress(ValueError):
+        return UUID(value) if isinstance(value, str) else None
+    return None
+
+
+def _rows(parameters: Parameters) -> Sequence[Mapping[str, Any]]:
+    return [parameters] if isinstance(parameters, Mapping) else list(parameters or ({},))
+
+
+def inserted_ids(statement: Insert, parameters: Parameters) -> set[UUID]:
+    """Return an id of each row that is inserted, its own or its owner's."""
+    if not isinstance(statement.table, Table) or statement.table.name not in _MODELS:
+        return set()
+    model = _MODELS[statement.table.name]
+    rows: list[Mapping[Any, Any]] = (
+        [parameters] if isinstance(parameters, Mapping) else list(parameters or ())
+    )
+    rows.append(
+        {
+            getattr(column, "key", column): value.value
+            if isinstance(value, BindParameter)
+            else value
+            for column, value in (statement._values or {}).items()  # noqa: SLF001
+        }
+    )
+    for several in statement._multi_values:  # noqa: SLF001
+        rows += [
+            {getattr(column, "key", column): value for column, value in row.items()}
+            for row in several
+            if isinstance(row, Mapping)
+        ]
+    found: set[UUID] = set()
+    for row in rows:
+        ids = [one for one in (_uuid(row.get(key)) for key in _keys(model)) if one is not None]
+        # The primary key comes first; both tell the same region.
+        found.update(ids[:1])
+    return found
+
+
+_MISSING = object()
+_MODELS: dict[str, type[Record]] = {
+    mapper.local_table.name: mapper.class_
+    for mapper in Base.registry.mappers
+    if isinstance(mapper.local_table, Table) and issubclass(mapper.class_, Record)
+}

@@ -1,0 +1,333 @@
+"""How a `RoutingSession` decides: the shard of a statement, and the node of a shard."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.orm import Session, SessionTransactionOrigin
+from sqlalchemy.util import EMPTY_DICT
+
+from elearning.errors import (
+    CrossShardRead,
+    CrossShardWrite,
+    InvalidId,
+    NodeUnavailable,
+    RegionRequired,
+    RoutingError,
+)
+from elearning.ids import new_id, region_of
+from elearning.models import Record
+from elearning.models.identity import home_of, home_of_values
+from elearning.regions import Region
+from elearning.routing.consistency import Consistency
+from elearning.routing.engines import Engines
+from elearning.routing.node import Node, Role
+from elearning.routing.replay import choose_replica
+from elearning.routing.route import Route
+from elearning.routing.statements import form_of, ids_of
+from elearning.routing.token import UNKNOWN, Token
+from elearning.routing.work import UnitOfWork
+
+__all__ = ["Router"]
+
+logger = logging.getLogger("elearning.routing")
+
+
+class Router(Session):
+    """The part of `RoutingSession` that decides."""
+
+    engines: Engines | None
+    region: Region | None
+    consistency: Consistency
+    token: Token
+    max_wait: float | None
+    _work: UnitOfWork
+    _releasing = False
+
+    def get_bind(
+        self,
+        mapper: Any = None,
+        *,
+        clause: Any = None,
+        bind: Engine | Connection | None = None,
+        route: Route | None = None,
+        **options: Any,
+    ) -> Engine | Connection:
+        """Return the node for a statement, or for a flush."""
+        if bind is not None or not self._routes:
+            return super().get_bind(mapper, clause=clause, bind=bind, **options)
+        if route is None:
+            # A flush or a bulk method: never a replica. Outside a transaction somebody
+            # only asks, and that must not decide anything.
+            shard = self._work.written or self._session_shard("this statement")[0]
+            if self.in_transaction():
+                return self._pin(shard)
+            return self._nodes.primary(shard).engine
+        return self._reader(route) if route.reads else self._pin(route.shard)
+
+    def connection(
+        self,
+        bind_arguments: dict[str, Any] | None = None,
+        execution_options: Mapping[str, Any] | None = None,
+    ) -> Connection:
+        """Return the connection to the primary, on which the transaction stays then."""
+        if self._routes and not (bind_arguments or {}).get("bind"):
+            self._release()
+            self._pin(self._work.written or self._session_shard("connection()")[0])
+        return super().connection(bind_arguments, execution_options)
+
+    @property
+    def _routes(self) -> bool:
+        return self.engines is not None and self.bind is None and not self.binds
+
+    @property
+    def _nodes(self) -> Engines:
+        if self.engines is None:
+            message = "this RoutingSession has neither engines nor a bind: pass one of them"
+            raise RoutingError(message)
+        return self.engines
+
+    def _run(
+        self, run: Callable[..., Any], statement: Any, params: Any, options: dict[str, Any]
+    ) -> Any:
+        """Execute a statement: decide, and go elsewhere where a replica fails."""
+        arguments = options.get("bind_arguments")
+        if not self._routes or (arguments and arguments.get("bind") is not None):
+            return run(statement, params, **options)
+        # What an UPDATE reads first, to synchronize, goes where the UPDATE goes.
+        route: Route | None = arguments.get("route") if arguments else None
+        if route is None:
+            route = self._decide(statement, params, options.get("execution_options"))
+            options["bind_arguments"] = {**(arguments or {}), "route": route}
+        try:
+            self._enter(route, options)
+            if logger.isEnabledFor(logging.DEBUG):
+                logger.debug("%s: %s", type(statement).__name__.lower(), self._told(route))
+            while True:
+                try:
+                    result = run(statement, params, **options)
+                except NodeUnavailable as error:
+                    if not self._gives_way(route, error):
+                        raise
+                else:
+                    self._work.seen.add(route.shard)
+                    return result
+        except BaseException:
+            if not self.in_transaction():
+                self._forget()
+            raise
+
+    def _decide(self, statement: Any, params: Any, given: Mapping[str, Any] | None) -> Route:
+        """Find a statement's shard, before its autoflush; the node comes after it."""
+        options: Mapping[str, Any] = given or EMPTY_DICT
+        own = getattr(statement, "_execution_options", None)
+        if own or self.execution_options:
+            options = {**self.execution_options, **(own or {}), **options}
+        form = form_of(statement)
+        streams = bool(options and (options.get("yield_per") or options.get("stream_results")))
+        if options and (name := options.get("shard")) is not None:
+            shard, why = self._nodes.primary(name).shard, "execution option"
+        elif options and (region := options.get("region")) is not None:
+            shard, why = self._nodes.home(region), f"execution option region={region}"
+        else:
+            shard, why = (
+                self._named_shard(statement, form, params)
+                or (self._work.written and (self._work.written, "the transaction writes there"))
+                or self._session_shard(f"{type(statement).__name__.lower()} statement")
+            )
+        return Route(shard, why, form.obstacle, streams)
+
+    def _named_shard(self, statement: Any, form: Any, params: Any) -> tuple[str, str] | None:
+        """Return the shard of the ids that a statement names, if it names any."""
+        shards: dict[str, Region] = {}
+        for one in ids_of(statement, form, params):
+            # An id that carries no region is of no row: the others decide.
+            with suppress(InvalidId):
+                region = region_of(one)
+                shards[self._nodes.home(region)] = region
+        if len(shards) > 1:
+            first, second, *_ = sorted(shards)
+            if form.obstacle is None:
+                raise CrossShardRead(shards=", ".join(sorted(shards)))
+            raise CrossShardWrite(first=first, second=second)
+        for shard, region in shards.items():
+            return shard, f"an id of {region}"
+        return None
+
+    def _session_shard(self, what: str) -> tuple[str, str]:
+        if self.region is not None:
+            return self._nodes.home(self.region), f"the session's region {self.region}"
+        if len(self._nodes.shards) == 1:
+            return self._nodes.shards[0], "there is one shard"
+        raise RegionRequired(statement=what)
+
+    def _enter(self, route: Route, options: dict[str, Any]) -> None:
+        work = self._work
+        if not route.reads:
+            self._release()
+            # At once: what an UPDATE reads to synchronize must come from the primary.
+            self._pin(route.shard)
+        elif work.readers and route.shard not in work.readers:
+            self._release()
+        work.streams |= route.streams
+        if route.shard in work.readers and route.shard in work.primaries and not self.dirty:
+            # What was read from a replica is read again with what the primary has.
+            given = options.get("execution_options") or EMPTY_DICT
+            options["execution_options"] = {"populate_existing": True, **given}
+
+    def _pin(self, shard: str) -> Engine:
+        """Stay on a shard's primary until the transaction ends."""
+        work = self._work
+        if work.written is not None and work.written != shard:
+            raise CrossShardWrite(first=work.written, second=shard)
+        work.written = shard
+        work.primaries.setdefault(shard, None)
+        return self._nodes.primary(shard).engine
+
+    def _pin_rows(self, rows: Iterable[object]) -> None:
+        """Stay on the primary of the rows of a flush."""
+        if self._routes:
+            for row in rows:
+                home = home_of(row) if isinstance(row, Record) else None
+                self._pin(
+                    self._nodes.home(home)
+                    if home is not None
+                    else self._work.written or self._session_shard(f"{type(row).__name__}()")[0]
+                )
+
+    @contextmanager
+    def _leading(self, rows: Iterable[object]) -> Iterator[None]:
+        """Read from the primary what will be written, inside the block and after it."""
+        if self._routes:
+            for home in {home_of(row) for row in rows if isinstance(row, Record)}:
+                if home is not None and self._work.written is None:
+                    self._release()
+                    self._pin(self._nodes.home(home))
+        try:
+            yield
+        finally:
+            if not self.in_transaction():
+                self._forget()
+
+    def _lead_values(self, mapper: Any, mappings: Iterable[Mapping[str, Any]]) -> None:
+        """Stay on the primary of rows of which there are values only."""
+        if self._routes:
+            for home in {home_of_values(mapper, each) for each in mappings}:
+                if home is not None:
+                    self._pin(self._nodes.home(home))
+
+    def _reader(self, route: Route) -> Engine:
+        shard, work = route.shard, self._work
+        primary = self._nodes.primary(shard)
+        if self._why_primary(shard) is not None:
+            return primary.engine
+        node = work.readers.get(shard)
+        if node is None:
+            node = work.readers[shard] = self._fit_replica(shard) or primary
+        # A cursor of the server's lives in a transaction.
+        return node.engine if route.streams else node.reader
+
+    def _why_primary(self, shard: str) -> str | None:
+        """Return why reads are a part of a transaction on the primary, if they are."""
+        if shard in self._work.primaries:
+            return "the transaction is there"
+        if self.consistency is Consistency.PRIMARY:
+            return "consistency is primary"
+        if not self._nodes.replicas(shard):
+            return "the shard has no replica"
+        if self.in_nested_transaction() or self.twophase:
+            # A replica that commits each statement by itself has neither.
+            return "it is in a savepoint or a two-phase transaction"
+        return None
+
+    def _fit_replica(self, shard: str) -> Node | None:
+        replicas = self._nodes.replicas(shard)
+        state = self._nodes.primary(shard).state
+        alone = not any(node.is_fit for node in replicas)
+        if alone and not state.alone:
+            logger.warning("all replicas of shard %s are left out: its primary reads", shard)
+        state.alone = alone
+        needed = self.token.get(shard) if self.consistency is Consistency.SESSION else None
+        if alone or needed == UNKNOWN:
+            return None
+        usable = [node for node in replicas if node not in self._work.failed]
+        return choose_replica(usable, needed, self._longest_wait)
+
+    @property
+    def _longest_wait(self) -> float:
+        return self._nodes.settings.limits.max_wait if self.max_wait is None else self.max_wait
+
+    def _gives_way(self, route: Route, error: NodeUnavailable) -> bool:
+        """Tell whether a read goes elsewhere: once to another replica, then to the primary."""
+        work, shard = self._work, route.shard
+        node = work.readers.get(shard)
+        if not route.reads or route.streams or node is None or node.role is Role.PRIMARY:
+            return False
+        if error.values.get("node") != node.name:
+            return False
+        logger.warning("read elsewhere: %s", error)
+        work.failed.add(node)
+        failed = sum(each.shard == shard for each in work.failed)
+        if shard in work.seen or failed > 1:
+            # Another replica might be behind what was seen already.
+            work.readers[shard] = self._nodes.primary(shard)
+        else:
+            del work.readers[shard]
+        return True
+
+    def _release(self) -> None:
+        """Give back the connections to replicas, before waiting for one to another node.
+
+        Who holds one while waiting for another can wait for ever. No read is lost: each was a
+        transaction of its own, and its rows are here.
+        """
+        transaction = self.get_transaction()
+        if (
+            transaction is not None
+            and transaction.origin is SessionTransactionOrigin.AUTOBEGIN
+            and not (self._flushing or self._work.primaries or self._work.streams)
+            and not self.in_nested_transaction()
+        ):
+            self._releasing = True
+            try:
+                transaction.close()
+            finally:
+                self._releasing = False
+
+    def _forget(self) -> None:
+        if not self._releasing:
+            self._work = UnitOfWork()
+
+    def _with_id(self, mapper: Any, values: dict[str, Any]) -> dict[str, Any]:
+        if self._routes and values.get("id") is None:
+            region = home_of_values(mapper, values) or self.region
+            if region is not None:
+                values["id"] = new_id(region)
+        return values
+
+    def _told(self, route: Route) -> str:
+        return f"shard {route.shard} ({route.why}), {self._told_role(route)}"
+
+    def _told_role(self, route: Route) -> str:
+        shard = route.shard
+        if why := route.obstacle or self._why_primary(shard):
+            return f"primary: {why}"
+        if node := self._work.readers.get(shard):
+            return f"{node.role} {node.name}: the unit of work reads there"
+        replicas = self._nodes.replicas(shard)
+        if not any(node.is_fit for node in replicas):
+            out = ", ".join(f"{node.name} {node.problem or node.lag}" for node in replicas)
+            return f"primary: all replicas are left out ({out})"
+        needed = self.token.get(shard) if self.consistency is Consistency.SESSION else None
+        if needed is None:
+            return "replica: it only reads"
+        if needed == UNKNOWN:
+            return "primary: nobody knows what a replica must have replayed"
+        return (
+            f"replica: it only reads, where {needed.sql_lsn} is replayed; "
+            f"else the primary, after {self._longest_wait:g} s"
+        )
