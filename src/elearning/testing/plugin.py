@@ -28,6 +28,8 @@ __all__ = [
     "cluster",
     "empty_databases",
     "engines",
+    "failover_cluster",
+    "failover_switches",
     "open_platform",
     "platform",
     "proxies",
@@ -124,4 +126,32 @@ def proxies(settings: Settings) -> Iterator[Proxies]:
     from elearning.testing.proxies import Proxies
 
     with Proxies(settings) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def failover_cluster() -> Iterator[EmbeddedCluster]:
+    """Return a cluster for promotions: one shard, eu, with all regions and two replicas.
+
+    Started by the first test that asks for it. Change it by ``failover_switches``, which give
+    it back to the next test as it was.
+    """
+    from elearning.cluster.embedded import Topology
+    from elearning.regions import Region
+    from elearning.testing.databases import migrated_cluster
+
+    topology = Topology(shards={"eu": tuple(Region)}, replicas=2)
+    with migrated_cluster(topology=topology) as (cluster, _):
+        yield cluster
+
+
+@pytest.fixture
+def failover_switches(failover_cluster: EmbeddedCluster) -> Iterator[Switches]:
+    """Return the switches of ``failover_cluster``, which is restored after the test.
+
+    ``Settings.from_mapping(failover_cluster.environment())`` lead to its present primary.
+    """
+    from elearning.testing.switches import Switches
+
+    with Switches(failover_cluster) as opened:
         yield opened

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -41,6 +41,7 @@ class Switches:
         self._down: set[str] = set()
         self._silent: set[str] = set()
         self._paused: set[str] = set()
+        self._moved: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -94,7 +95,7 @@ class Switches:
         if self._ask(node, "SELECT pg_get_wal_replay_pause_state()") != "not paused":
             message = f"{node} cannot catch up: its replay is paused"
             raise ClusterError(message)
-        position = self._ask(self._primary_of(node), FLUSHED)
+        position = self._ask(self._status(node).follows or "", FLUSHED)
         self._wait(
             node,
             "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn",
@@ -125,15 +126,15 @@ class Switches:
         """
         handle = self._cluster.node(node)
         status = self._status(node)
-        if status.role == "replica" and self._primary_of(node) in self._silent:
-            message = f"{node} would not stream: {self._primary_of(node)} is silent"
+        if status.follows in self._silent:
+            message = f"{node} would not stream: {status.follows} is silent"
             raise ClusterError(message)
         self._down.add(node)
         handle.stop()
         self._forget(node)
         handle.start()
-        for replica in self._replicas_of(status):
-            self._wait_streaming(replica)
+        for replica in self._streaming_with(node):
+            self._wait(replica, STREAMS, what="does not stream from its primary")
         self._down.discard(node)
 
     def silence(self, node: str) -> None:
@@ -159,6 +160,52 @@ class Switches:
         finally:
             self.speak(node)
 
+    def promote(self, node: str, *, split_brain: bool = False) -> None:
+        """Make a replica the primary of its shard, and wait until it takes writes.
+
+        The other replicas follow it. At the end the shard goes back to its first topology, with
+        what its present primary holds. Best on a cluster of its own, `failover_cluster`.
+
+        Args:
+            node: the replica.
+            split_brain: leave the present primary running, and its other replicas with it.
+
+        Raises:
+            ClusterError: it is no replica that runs, or its primary still runs.
+        """
+        self._move(node, lambda: self._cluster.promote(node, split_brain=split_brain))
+        self._paused.discard(node)
+
+    def follow(self, node: str, primary: str) -> None:
+        """Let a replica follow another primary of its shard, and wait until it streams.
+
+        Raises:
+            ClusterError: one is not what it should be, or the replica is ahead: `rejoin` it.
+        """
+        self._move(node, lambda: self._cluster.follow(node, primary))
+
+    def rejoin(self, node: str, primary: str | None = None) -> None:
+        """Make a former primary, or a lost replica, a new replica; what it held is gone.
+
+        Args:
+            node: running or not.
+            primary: default: the shard's present one.
+
+        Raises:
+            ClusterError: the primary does not run, or is the node itself.
+        """
+        self._move(node, lambda: self._cluster.rejoin(node, primary))
+        self._forget(node)
+        self._down.discard(node)
+
+    def restore(self, shard: str) -> None:
+        """Give each node of a shard its first role again, and start those that are down."""
+        self._cluster.restore(shard)
+        self._moved.discard(shard)
+        for status in self._cluster.status():
+            if status.shard == shard:
+                self._down.discard(status.name)
+
     def put_back(self) -> None:
         """Mend what this object has broken.
 
@@ -166,15 +213,17 @@ class Switches:
             ClusterError: not all could be mended; what could, is.
         """
         problems: list[str] = []
-        touched = self._down | self._silent | self._paused
-        by_place = [status.name for status in self._cluster.status()]
+        touched = self._down | self._silent | self._paused | self._moved
+        nodes = self._cluster.status()
+        # A primary comes before its replicas.
+        order = [node.name for node in nodes] + [*{node.shard or "" for node in nodes}]
         for names, mend in (
             (self._silent, self.speak),
+            (self._moved, self.restore),
             (self._down, self.restart),
             (self._paused, self.resume_replay),
         ):
-            # A primary comes before its replicas.
-            for name in sorted(names, key=by_place.index):
+            for name in [name for name in order if name in names]:
                 try:
                     mend(name)
                 except (ElearningError, OSError) as error:
@@ -182,9 +231,9 @@ class Switches:
         if problems:
             message = "\n  ".join(["the cluster is not as it was:", *problems])
             raise ClusterError(message)
-        for name in touched:
-            for replica in self._replicas_of(self._status(name)):
-                self.catch_up(replica)
+        for node in self._cluster.status():
+            if node.follows and node.running and touched & {node.name, node.follows, node.shard}:
+                self.catch_up(node.name)
 
     def _forget(self, node: str) -> None:
         """A server that starts anew neither is silent nor pauses."""
@@ -198,24 +247,25 @@ class Switches:
         self._cluster.node(node)  # says that there is none
         raise AssertionError
 
-    def _primary_of(self, node: str) -> str:
-        shard = self._status(node).shard
-        return next(
-            status.name
-            for status in self._cluster.status()
-            if status.shard == shard and status.role == "primary"
-        )
-
-    def _replicas_of(self, status: NodeStatus) -> list[str]:
-        """Return the running replicas that a node concerns: its own, or itself."""
+    def _streaming_with(self, node: str) -> list[str]:
+        """Return the replicas that can stream when this node is up: its own, or itself."""
+        nodes = self._cluster.status()
+        up = {one.name for one in nodes if one.running} - self._silent
         return [
-            other.name
-            for other in self._cluster.status()
-            if other.role == "replica"
-            and other.shard == status.shard
-            and other.running
-            and (status.role == "primary" or other.name == status.name)
+            one.name
+            for one in nodes
+            if one.name in up and one.follows in up and node in (one.name, one.follows)
         ]
+
+    def _move(self, node: str, change: Callable[[], None]) -> None:
+        """Change who follows whom; one that fails may have come half way."""
+        shard = self._status(node).shard
+        if node in self._silent:
+            message = f"{node} is silent: let it speak first"
+            raise ClusterError(message)
+        if shard:
+            self._moved.add(shard)
+        change()
 
     def _check_replica(self, node: str) -> None:
         status = self._status(node)
@@ -230,9 +280,6 @@ class Switches:
             state,
             what=f"did not reach the state '{state}'",
         )
-
-    def _wait_streaming(self, node: str) -> None:
-        self._wait(node, STREAMS, what="does not stream from its primary")
 
     def _wait(self, node: str, condition: str, *values: object, what: str) -> None:
         if not wait_until(lambda: bool(self._ask(node, condition, *values)), self._max_wait):

@@ -12,13 +12,14 @@ from pathlib import Path
 from elearning.cluster.embedded import environment
 from elearning.cluster.embedded.account import Account
 from elearning.cluster.embedded.credentials import SECRETS_FILE, Credentials
+from elearning.cluster.embedded.failover import Failover
 from elearning.cluster.embedded.files import LOCK_FILE, folder_lock, own_folder, write_private
 from elearning.cluster.embedded.node import EmbeddedNode
 from elearning.cluster.embedded.places import data_folder
 from elearning.cluster.embedded.report import NodeStatus, UpReport
 from elearning.cluster.embedded.starter import Starter
 from elearning.cluster.embedded.state import STATE_FILE, State
-from elearning.cluster.embedded.topology import NodeSpec, Topology, database_of
+from elearning.cluster.embedded.topology import Topology, database_of
 from elearning.errors import ClusterError
 
 __all__ = ["EmbeddedCluster"]
@@ -119,14 +120,17 @@ class EmbeddedCluster:
         return self._status_of(starter) if starter else []
 
     def environment(self) -> dict[str, str]:
-        """Return the settings that lead an application to this cluster, passwords included."""
+        """Return the settings that lead an application to this cluster, passwords included.
+
+        A shard's primary is the one that was promoted last, and its replicas those that follow it.
+        """
         starter = self._known()
         return environment.environment(starter.state, starter.credentials)
 
     def url(self, name: str, role: str) -> str:
         """Return the URL of a PostgreSQL node for a role, such as `postgres`, the superuser."""
         starter = self._known()
-        node = self._spec(starter, name)
+        node = starter.state.node(name)
         if node.shard is None:
             message = f"{name} is no PostgreSQL node"
             raise ClusterError(message)
@@ -137,8 +141,24 @@ class EmbeddedCluster:
     def node(self, name: str) -> EmbeddedNode:
         """Return a handle on one server, by a name such as `na-primary` or `mongodb`."""
         starter = self._known()
-        server = starter.server(self._spec(starter, name))
+        server = starter.server(starter.state.node(name))
         return EmbeddedNode(server, lambda: self._start([name]))
+
+    def promote(self, name: str, *, split_brain: bool = False) -> None:
+        """Make a replica the primary of its shard; see `Failover.promote`."""
+        self._fail_over(lambda failover: failover.promote(name, split_brain=split_brain))
+
+    def follow(self, name: str, primary: str) -> None:
+        """Let a running replica follow another primary; see `Failover.follow`."""
+        self._fail_over(lambda failover: failover.follow(name, primary))
+
+    def rejoin(self, name: str, primary: str | None = None) -> None:
+        """Make any node of a shard a new replica; see `Failover.rejoin`."""
+        self._fail_over(lambda failover: failover.rejoin(name, primary))
+
+    def restore(self, shard: str) -> None:
+        """Give each node of a shard its first role again; see `Failover.restore`."""
+        self._fail_over(lambda failover: failover.restore(shard))
 
     def _report(self, line: str) -> None:
         """Pass a line on; the servers are started by several threads."""
@@ -152,6 +172,17 @@ class EmbeddedCluster:
             starter.start(names)
             if self.env_file.exists():
                 self._write_environment(starter)
+
+    def _fail_over(self, change: Callable[[Failover], None]) -> None:
+        # Before the lock: it needs the folder.
+        self._known()
+        with folder_lock(self.folder):
+            starter = self._known()
+            try:
+                change(Failover(starter))
+            finally:
+                if self.env_file.exists():
+                    self._write_environment(starter)
 
     def _prepare(self) -> Starter:
         """Read what the folder remembers, or begin a new cluster in it."""
@@ -211,20 +242,13 @@ class EmbeddedCluster:
                 name=node.name,
                 kind=node.kind,
                 shard=node.shard,
-                role=node.role,
+                role="replica" if starter.state.upstream(node) else "primary",
                 port=starter.state.ports.get(node.name, 0),
                 pid=starter.server(node).pid(),
+                follows=upstream.name if (upstream := starter.state.upstream(node)) else None,
             )
             for node in starter.state.topology.nodes()
         ]
-
-    def _spec(self, starter: Starter, name: str) -> NodeSpec:
-        for node in starter.state.topology.nodes():
-            if node.name == name:
-                return node
-        known = ", ".join(node.name for node in starter.state.topology.nodes())
-        message = f"no node {name!r}: there are {known}"
-        raise ClusterError(message)
 
     def _write_environment(self, starter: Starter) -> None:
         values = environment.environment(starter.state, starter.credentials)

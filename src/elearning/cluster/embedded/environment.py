@@ -29,8 +29,8 @@ def environment(state: State, credentials: Credentials) -> dict[str, str]:
     values = {"ELEARNING_SHARDS": " ".join(topology.shards)}
     for shard, regions in topology.shards.items():
         prefix = f"ELEARNING_SHARD_{shard.upper()}"
-        primary = topology.primary(shard).name
-        replicas = [replica.name for replica in topology.replicas_of(shard)]
+        primary = state.primary(shard).name
+        replicas = [replica.name for replica in state.followers(state.primary(shard))]
         values[f"{prefix}_REGIONS"] = " ".join(regions)
         values[f"{prefix}_PRIMARY"] = url(APP, primary, shard)
         values[f"{prefix}_REPLICAS"] = " ".join(url(READER, name, shard) for name in replicas)

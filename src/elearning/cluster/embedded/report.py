@@ -12,7 +12,10 @@ __all__ = ["NodeStatus", "UpReport"]
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """One server: where it listens, and whether its process runs."""
+    """One server: where it listens, and whether its process runs.
+
+    `role` and `follows`, the name of a replica's primary, are as the latest promotion left them.
+    """
 
     name: str
     kind: Kind
@@ -20,6 +23,7 @@ class NodeStatus:
     role: Role
     port: int
     pid: int | None
+    follows: str | None = None
 
     @property
     def running(self) -> bool:

@@ -58,7 +58,11 @@ class Starter:
 
     def server(self, node: NodeSpec) -> Server:
         """Return the server of a node."""
-        return self._mongodb() if node.kind == "mongodb" else self._postgres(node)
+        return self._mongodb() if node.kind == "mongodb" else self.postgres(node)
+
+    def postgres(self, node: NodeSpec) -> PostgresServer:
+        """Return the server of a PostgreSQL node."""
+        return PostgresServer(node, self.state.folder_of(node), self.account)
 
     def _start(self, wanted: Collection[str]) -> None:
         missing = [
@@ -123,7 +127,7 @@ class Starter:
     ) -> Path | None:
         """Run initdb, if a primary has no data yet."""
         is_new = (
-            node.kind == "postgresql" and node.role == "primary" and not self._has_data(node)
+            node.kind == "postgresql" and not self.state.upstream(node) and not self._has_data(node)
             for node in missing
         )
         if binaries is None or not any(is_new):
@@ -151,17 +155,19 @@ class Starter:
     def _start_shard(
         self, shard: str, wanted: Collection[str], binaries: Binaries | None, template: Path | None
     ) -> None:
-        primary = self._postgres(self.state.topology.primary(shard))
-        try:
-            if primary.node.name in wanted:
-                self._start_primary(primary, binaries, template)
-            for replica in map(self._postgres, self.state.topology.replicas_of(shard)):
-                self._lead_to(replica, primary)
-                if replica.node.name in wanted:
-                    self._start_replica(replica, primary, binaries)
-        except psycopg.Error as error:
-            what = f"cannot be set up ({type(error).__name__}: {error})"
-            primary.fail(what, primary.pid())
+        nodes = self.state.nodes_of(shard)
+        # After a promotion there may be two: the former one was not told.
+        for primary in [self.postgres(node) for node in nodes if not self.state.upstream(node)]:
+            try:
+                if primary.node.name in wanted:
+                    self._start_primary(primary, binaries, template)
+                for replica in map(self.postgres, self.state.followers(primary.node)):
+                    self._lead_to(replica, primary)
+                    if replica.node.name in wanted:
+                        self._start_replica(replica, primary, binaries)
+            except psycopg.Error as error:
+                what = f"cannot be set up ({type(error).__name__}: {error})"
+                primary.fail(what, primary.pid())
 
     def _start_primary(
         self, primary: PostgresServer, binaries: Binaries | None, template: Path | None
@@ -232,9 +238,6 @@ class Starter:
 
     def _has_data(self, node: NodeSpec) -> bool:
         return self.server(node).data.exists()
-
-    def _postgres(self, node: NodeSpec) -> PostgresServer:
-        return PostgresServer(node, self.state.folder_of(node), self.account)
 
     def _mongodb(self) -> MongoServer:
         node = self.state.topology.mongodb

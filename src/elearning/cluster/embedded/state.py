@@ -26,6 +26,45 @@ class State:
     data: Path
     ports: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    #: Where promotions have led away from the topology: a shard's primary, and whom a node
+    #: follows; None: nobody.
+    primaries: dict[str, str] = field(default_factory=dict)
+    follows: dict[str, str | None] = field(default_factory=dict)
+
+    def primary(self, shard: str) -> NodeSpec:
+        """Return the primary of a shard: by its place, or the one that was promoted last."""
+        by_place = self.topology.primary(shard)
+        return self.node(self.primaries.get(shard, by_place.name))
+
+    def upstream(self, node: NodeSpec) -> NodeSpec | None:
+        """Return the node that a node follows; None for a primary, a former one too."""
+        if node.name in self.follows:
+            name = self.follows[node.name]
+            return None if name is None else self.node(name)
+        if node.shard is None or node.role == "primary":
+            return None
+        return self.topology.primary(node.shard)
+
+    def nodes_of(self, shard: str) -> list[NodeSpec]:
+        """Return the nodes of a shard, by their places."""
+        return [node for node in self.topology.nodes() if node.shard == shard]
+
+    def followers(self, primary: NodeSpec) -> list[NodeSpec]:
+        """Return the replicas of a primary."""
+        return [node for node in self.topology.nodes() if self.upstream(node) == primary]
+
+    def node(self, name: str) -> NodeSpec:
+        """Return a node by its name.
+
+        Raises:
+            ClusterError: there is none.
+        """
+        for node in self.topology.nodes():
+            if node.name == name:
+                return node
+        known = ", ".join(node.name for node in self.topology.nodes())
+        message = f"no node {name!r}: there are {known}"
+        raise ClusterError(message)
 
     def folder_of(self, node: NodeSpec) -> Path:
         """Return the folder of one server: its data, its log, its keys."""
@@ -41,6 +80,8 @@ class State:
             "data": str(self.data),
             "ports": self.ports,
             "versions": self.versions,
+            "primaries": self.primaries,
+            "follows": self.follows,
         }
         write_private(folder / STATE_FILE, json.dumps(values, indent=1))
 
@@ -63,6 +104,8 @@ class State:
                 data=Path(values["data"]),
                 ports=values["ports"],
                 versions=values["versions"],
+                primaries=values.get("primaries", {}),
+                follows=values.get("follows", {}),
             )
         except FileNotFoundError:
             return None
