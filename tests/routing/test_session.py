@@ -438,7 +438,7 @@ async def test_async_sessions_route_alike(platform: Platform, people: dict[Regio
             user.first_name = "Async"
             await session.commit()
             assert nodes[2:] == ["eu-primary"]
-            assert "eu" in session.sync_session.token  # type: ignore[attr-defined]
+            assert "eu" in session.token
             await session.refresh(user)
             assert user.first_name == "Async"
     await platform.engines.open_async()

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import selectinload
 
 from elearning.errors import CourseNotFound
 from elearning.models import Course, CourseModule, Enrollment, EnrollmentStatus
+from elearning.routing import Reader
 
 __all__ = ["SEAT_HOLDERS", "Seats", "get_course", "seats_of"]
 
@@ -30,7 +31,7 @@ class Seats:
         return self.limit is None or self.taken < self.limit
 
 
-def seats_of(session: Session, course_id: UUID) -> Seats | None:
+def seats_of(session: Reader, course_id: UUID) -> Seats | None:
     """Return the seats of a course, or None where the node has no such course."""
     taken = (
         select(func.count())
@@ -43,7 +44,7 @@ def seats_of(session: Session, course_id: UUID) -> Seats | None:
     return None if row is None else Seats(row[0], row[1])
 
 
-def get_course(session: Session, course_id: UUID) -> Course:
+def get_course(session: Reader, course_id: UUID) -> Course:
     """Return a course with its modules and lessons, in three statements.
 
     Raises:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from elearning.errors import EnrollmentNotFound
 from elearning.models import Enrollment
+from elearning.routing import Reader
 
 __all__ = ["enroll_user", "get_enrollment"]
 
@@ -27,7 +28,7 @@ def enroll_user(session: Session, user_id: UUID, course_id: UUID) -> UUID:
     return enrollment_id
 
 
-def get_enrollment(session: Session, enrollment_id: UUID) -> Enrollment:
+def get_enrollment(session: Reader, enrollment_id: UUID) -> Enrollment:
     """Return an enrollment.
 
     Raises:

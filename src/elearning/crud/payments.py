@@ -31,6 +31,7 @@ from elearning.models import (
     User,
 )
 from elearning.money import to_minor
+from elearning.routing import Reader
 from elearning.text import checked_text
 
 __all__ = [
@@ -216,7 +217,7 @@ def fail_transaction(session: Session, transaction_id: UUID) -> None:
         raise TransactionNotPending(transaction_id=transaction_id, status=transaction.status.value)
 
 
-def get_transaction(session: Session, transaction_id: UUID) -> Transaction:
+def get_transaction(session: Reader, transaction_id: UUID) -> Transaction:
     """Return a payment.
 
     Raises:
@@ -228,7 +229,7 @@ def get_transaction(session: Session, transaction_id: UUID) -> Transaction:
     return transaction
 
 
-def get_invoice(session: Session, transaction_id: UUID) -> Invoice | None:
+def get_invoice(session: Reader, transaction_id: UUID) -> Invoice | None:
     """Return the invoice of a payment, or None while it has none."""
     return session.scalars(
         select(Invoice).where(Invoice.transaction_id == transaction_id)

@@ -16,6 +16,7 @@ from elearning.documents import Preferences
 from elearning.errors import InvalidText, UserNotFound
 from elearning.models import User, UserType
 from elearning.regions import Region
+from elearning.routing import Reader
 from elearning.text import checked_text, normalize_email
 
 __all__ = ["NewUser", "create_user_with_profile", "get_user", "get_user_by_email"]
@@ -126,7 +127,7 @@ def create_user_with_profile(session: Session, user: NewUser) -> UUID:
     return user_id
 
 
-def get_user(session: Session, user_id: UUID) -> User:
+def get_user(session: Reader, user_id: UUID) -> User:
     """Return a user with the profile.
 
     Raises:
@@ -140,7 +141,7 @@ def get_user(session: Session, user_id: UUID) -> User:
     return user
 
 
-def get_user_by_email(session: Session, email: str) -> User | None:
+def get_user_by_email(session: Reader, email: str) -> User | None:
     """Return the user of an address with the profile, read by ``idx_users_email``.
 
     Raises:

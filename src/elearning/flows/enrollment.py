@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -17,7 +16,7 @@ from elearning.flows.platform import Platform
 from elearning.ids import parse_id, region_of
 from elearning.models import Course, LessonType
 from elearning.regions import Region
-from elearning.routing import Consistency, RoutingSession, Token
+from elearning.routing import Consistency, Token
 
 __all__ = ["Enrolled", "LessonOutline", "ModuleOutline", "enroll"]
 
@@ -86,8 +85,9 @@ async def enroll(
     async with platform.session(region, token=token) as session:
         async with session.begin():
             enrollment_id = await session.run_sync(enroll_user, user_id, course_id)
-        token = cast("RoutingSession", session.sync_session).token
-    course = await _course(platform, region, course_id, token)
+        token = session.token
+    async with platform.read_session(region, token=token) as reader:
+        course = await reader.run_sync(get_course, course_id)
     contents = await _content_ids(course_id)
     return Enrolled(
         enrollment_id=enrollment_id,
@@ -100,19 +100,8 @@ async def enroll(
 async def _seats(
     platform: Platform, region: Region, course_id: UUID, consistency: Consistency
 ) -> Seats | None:
-    async with platform.session(region, consistency=consistency) as session:
+    async with platform.read_session(region, consistency=consistency) as session:
         return await session.run_sync(seats_of, course_id)
-
-
-async def _course(platform: Platform, region: Region, course_id: UUID, token: Token) -> Course:
-    """Read the curriculum; the enrollment stands, so a dying replica must not spoil it."""
-    try:
-        async with platform.session(region, token=token) as session:
-            return await session.run_sync(get_course, course_id)
-    except NodeUnavailable as error:
-        logger.warning("the curriculum is read from the primary: %s", error)
-    async with platform.session(region, consistency=Consistency.PRIMARY) as session:
-        return await session.run_sync(get_course, course_id)
 
 
 async def _content_ids(course_id: UUID) -> dict[UUID, tuple[UUID, ...]] | None:

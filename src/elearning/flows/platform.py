@@ -7,12 +7,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from pymongo.monitoring import CommandListener
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from elearning.config import Settings
 from elearning.documents import Documents
 from elearning.regions import Region
-from elearning.routing import Consistency, Engines, RoutingSession, Token
+from elearning.routing import (
+    AsyncReadSession,
+    AsyncRoutingSession,
+    Consistency,
+    Engines,
+    Token,
+)
 
 __all__ = ["Platform"]
 
@@ -65,16 +70,27 @@ class Platform:
         *,
         consistency: Consistency | str = Consistency.SESSION,
         token: Token | str | None = None,
-    ) -> AsyncSession:
+    ) -> AsyncRoutingSession:
         """Return a session for a region; see `RoutingSession`."""
-        return AsyncSession(
-            sync_session_class=RoutingSession,
+        return AsyncRoutingSession(
             engines=self.engines,
             region=region,
             consistency=consistency,
             token=token,
             # An attribute of a committed row must not start I/O by itself.
             expire_on_commit=False,
+        )
+
+    def read_session(
+        self,
+        region: Region | str | None = None,
+        *,
+        consistency: Consistency | str = Consistency.SESSION,
+        token: Token | str | None = None,
+    ) -> AsyncReadSession:
+        """Return a session for a region that cannot write."""
+        return AsyncReadSession(
+            engines=self.engines, region=region, consistency=consistency, token=token
         )
 
     async def __aenter__(self) -> Self:

@@ -105,8 +105,8 @@ async def settle(
     """
     transaction_id = parse_id(transaction_id)
     region = region_of(transaction_id)
-    async with platform.session(region, consistency=Consistency.PRIMARY) as session:
-        transaction = await session.run_sync(get_transaction, transaction_id)
+    async with platform.read_session(region, consistency=Consistency.PRIMARY) as reader:
+        transaction = await reader.run_sync(get_transaction, transaction_id)
     if transaction.transaction_type is TransactionType.REFUND:
         raise NotAPayment(transaction_id=transaction_id)
     if transaction.status is not TransactionStatus.PENDING:
@@ -143,7 +143,7 @@ async def settle(
 
 async def _invoice_of(platform: Platform, transaction_id: UUID, status: object) -> UUID:
     region = region_of(transaction_id)
-    async with platform.session(region, consistency=Consistency.PRIMARY) as session:
+    async with platform.read_session(region, consistency=Consistency.PRIMARY) as session:
         invoice = await session.run_sync(get_invoice, transaction_id)
     if invoice is None:
         raise TransactionNotPending(transaction_id=transaction_id, status=status)

@@ -37,7 +37,9 @@ def home_of(row: Record) -> Region | None:
     return Region.parse(region) if region is not None else None
 
 
-def home_of_values(model: type[Record] | Mapper[Record], values: Mapping[str, Any]) -> Region | None:
+def home_of_values(
+    model: type[Record] | Mapper[Record], values: Mapping[str, Any]
+) -> Region | None:
     """Return the region that the values of a row tell, by attribute names; see `home_of`."""
     owner = inspect(model).class_.__owner__
     for key in ("id", f"{owner}_id"):

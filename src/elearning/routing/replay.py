@@ -41,12 +41,13 @@ def current_position(connection: Connection) -> Position:
     """Return how far the primary at the other end has written, for who waits for a replica.
 
     Args:
-        connection: in AUTOCOMMIT, or in a transaction that ends soon.
+        connection: outside of a transaction; AUTOCOMMIT from here on.
     """
+    # BEGIN and ROLLBACK would be two more round trips.
+    connection.execution_options(isolation_level="AUTOCOMMIT")
     position = Position.from_sql(*connection.exec_driver_sql(_CURRENT).one())
     if position.lsn % _PAGE == 0:
         connection.exec_driver_sql(_LOG_SOMETHING)
-        connection.commit()
         position = Position.from_sql(*connection.exec_driver_sql(_CURRENT).one())
     return position
 

@@ -66,7 +66,7 @@ class Router(Session):
             shard = self._work.written or self._session_shard("this statement")[0]
             if self.in_transaction():
                 return self._pin(shard)
-            return self._nodes.primary(shard).engine
+            return self._primary(shard)
         return self._reader(route) if route.reads else self._pin(route.shard)
 
     def connection(
@@ -186,6 +186,10 @@ class Router(Session):
             raise CrossShardWrite(first=work.written, second=shard)
         work.written = shard
         work.primaries.setdefault(shard, None)
+        return self._primary(shard)
+
+    def _primary(self, shard: str) -> Engine:
+        """Return what runs transactions on a shard's primary."""
         return self._nodes.primary(shard).engine
 
     def _pin_rows(self, rows: Iterable[object]) -> None:
@@ -222,12 +226,11 @@ class Router(Session):
 
     def _reader(self, route: Route) -> Engine:
         shard, work = route.shard, self._work
-        primary = self._nodes.primary(shard)
         if self._why_primary(shard) is not None:
-            return primary.engine
+            return self._primary(shard)
         node = work.readers.get(shard)
         if node is None:
-            node = work.readers[shard] = self._fit_replica(shard) or primary
+            node = work.readers[shard] = self._fit_replica(shard) or self._nodes.primary(shard)
         # A cursor of the server's lives in a transaction.
         return node.engine if route.streams else node.reader
 
