@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import IllegalStateChangeError
 from sqlalchemy.orm import Session, SessionTransactionOrigin
 from sqlalchemy.util import EMPTY_DICT
 
@@ -288,16 +289,20 @@ class Router(Session):
         Who holds one while waiting for another can wait for ever. No read is lost: each was a
         transaction of its own, and its rows are here.
         """
-        transaction = self.get_transaction()
+        transaction, work = self.get_transaction(), self._work
         if (
             transaction is not None
+            and transaction.is_active
             and transaction.origin is SessionTransactionOrigin.AUTOBEGIN
-            and not (self._flushing or self._work.primaries or self._work.streams)
+            and work.readers
+            and not (self._flushing or work.primaries or work.streams)
             and not self.in_nested_transaction()
         ):
             self._releasing = True
             try:
-                transaction.close()
+                # Not where a listener writes while the transaction is being committed.
+                with suppress(IllegalStateChangeError):
+                    transaction.close()
             finally:
                 self._releasing = False
 
