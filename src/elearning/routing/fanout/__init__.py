@@ -1,0 +1,7 @@
+"""Several shards at once, with the answer of one database, or a refusal."""
+
+from elearning.routing.fanout.ask import OnShardError
+from elearning.routing.fanout.result import FanOutResult
+from elearning.routing.fanout.run import fan_out, fan_out_async
+
+__all__ = ["FanOutResult", "OnShardError", "fan_out", "fan_out_async"]
