@@ -24,7 +24,7 @@ def home_of(row: Record) -> Region | None:
     else from its own ``region``.
     """
     loaded = inspect(row).dict
-    if row_id := loaded.get("id"):
+    if row_id := _id_of(row):
         return region_of(row_id)
     if row.__owner__ is not None:
         owner = loaded.get(row.__owner__)
@@ -38,11 +38,13 @@ def home_of(row: Record) -> Region | None:
 
 
 def home_of_values(
-    model: type[Record] | Mapper[Record], values: Mapping[str, Any]
+    model: type[Record] | Mapper[Any], values: Mapping[str, Any]
 ) -> Region | None:
     """Return the region that the values of a row tell, by attribute names; see `home_of`."""
-    owner = inspect(model).class_.__owner__
-    for key in ("id", f"{owner}_id"):
+    cls = inspect(model).class_
+    if not issubclass(cls, Record):
+        return None
+    for key in ("id", f"{cls.__owner__}_id"):
         if isinstance(one := values.get(key), UUID):
             return region_of(one)
     region = values.get("region")
@@ -56,7 +58,7 @@ def assign_id(row: Record, default: Region | None) -> None:
         row: a new row.
         default: the region to use where the row tells none (the session's).
     """
-    if inspect(row).dict.get("id") is None:
+    if _id_of(row) is None:
         region = home_of(row) or default
         if region is not None:
             row.id = new_id(region)
@@ -74,6 +76,12 @@ def assign_ids(rows: Iterable[object], default: Region | None) -> None:
 
 
 def _pending_owner(row: Record) -> Record | None:
-    loaded = inspect(row).dict
-    owner = loaded.get(row.__owner__) if row.__owner__ and loaded.get("id") is None else None
-    return owner if isinstance(owner, Record) and inspect(owner).dict.get("id") is None else None
+    owner = inspect(row).dict.get(row.__owner__) if row.__owner__ and _id_of(row) is None else None
+    return owner if isinstance(owner, Record) and _id_of(owner) is None else None
+
+
+def _id_of(row: Record) -> UUID | None:
+    """Return a row's id, also where its attributes are expired, as after a commit."""
+    state = inspect(row)
+    row_id: UUID | None = state.dict.get("id") or (state.identity[0] if state.identity else None)
+    return row_id

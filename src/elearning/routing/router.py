@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import IllegalStateChangeError
 from sqlalchemy.orm import Session, SessionTransactionOrigin
 from sqlalchemy.util import EMPTY_DICT
@@ -311,7 +311,8 @@ class Router(Session):
             self._work = UnitOfWork()
 
     def _with_id(self, mapper: Any, values: dict[str, Any]) -> dict[str, Any]:
-        if self._routes and values.get("id") is None:
+        is_record = issubclass(inspect(mapper).class_, Record)
+        if self._routes and is_record and values.get("id") is None:
             region = home_of_values(mapper, values) or self.region
             if region is not None:
                 values["id"] = new_id(region)

@@ -243,8 +243,6 @@ def errors_of_statements(world: World) -> object:
         errors += [raised(lambda: s.expunge(dan())), raised(lambda: s.expire(dan()))]
         errors += [raised(lambda: s.delete_all([wrong])), raised(lambda: s.merge_all([wrong]))]
         errors += [raised(lambda: s.bulk_save_objects([wrong]))]
-        errors += [raised(lambda: s.bulk_insert_mappings(wrong, [{}]))]
-        errors += [raised(lambda: s.bulk_update_mappings(wrong, [{}]))]
         return errors, name_of(s)
 
 

@@ -228,6 +228,7 @@ def bulk_mappings(world: World) -> object:
     with world.open() as s:
         mapper = inspect(User)
         s.bulk_insert_mappings(mapper, rows()[:2])
+        s.bulk_insert_mappings(inspect(OutboxMessage), [{"topic": "t", "payload": {}}])
         s.bulk_insert_mappings(User, rows()[2:], return_defaults=True, render_nulls=True)  # type: ignore[arg-type]
         s.commit()
         changes = [{"id": one, "last_name": "Bulk"} for one in IDS]
