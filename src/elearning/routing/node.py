@@ -100,6 +100,12 @@ class Node:
             logger.warning("%s at %s is left out: %s", self.name, self.address, problem)
         self.problem = problem
 
+    def give_up(self, problem: str) -> None:
+        """Leave it out, and tell those who wait for an answer of it: they would wait on."""
+        self.leave_out(problem)
+        for wire in list(self.wires):
+            wire.cut()
+
     def take_back(self) -> None:
         """Let it be used again."""
         if self.problem is not None:

@@ -66,7 +66,7 @@ class Watch:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
-        """Begin to look, unless that has begun; the first time after one interval."""
+        """Begin to look, unless that has begun."""
         if self._thread is not None:
             return
         with self._lock:
@@ -117,10 +117,13 @@ class _Watcher:
         self._wire: Wire | None = None
 
     async def run(self) -> None:
+        # Soon, since until then nobody notices that the node hangs; and not at once, since much
+        # that connects is done in a moment.
+        interval = self._limits.check_interval / 4
         try:
             while True:
-                interval = self._limits.check_interval * random.uniform(0.75, 1.25)  # noqa: S311
                 await asyncio.sleep(interval)
+                interval = self._limits.check_interval * random.uniform(0.75, 1.25)  # noqa: S311
                 try:
                     await self._look()
                 except Exception:
@@ -136,14 +139,11 @@ class _Watcher:
             seen = await self._seen()
         except Error as error:
             if not was_answered(error):
-                node.leave_out(first_line(error))
+                node.give_up(first_line(error))
             await self._close()
             return
         if seen is None:
-            node.leave_out(f"no answer for {self._limits.max_silence:g} s")
-            # Whoever waits for an answer of it is told, this connection's user included.
-            for wire in list(node.wires):
-                wire.cut()
+            node.give_up(f"no answer for {self._limits.max_silence:g} s")
         elif problem := self._judge(seen):
             node.leave_out(problem)
             if self._wire is not None:

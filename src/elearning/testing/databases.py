@@ -11,6 +11,7 @@ from pymongo import MongoClient
 from sqlalchemy import create_engine, text
 
 from elearning.cluster.embedded import EmbeddedCluster, Topology, ephemeral_cluster
+from elearning.cluster.embedded.processes import wait_until
 from elearning.cluster.migrations import migrate
 from elearning.config import Settings, Shard
 from elearning.errors import MigrationError
@@ -18,7 +19,7 @@ from elearning.models import Base
 from elearning.routing import Engines
 from elearning.routing.replay import current_position, has_replayed
 
-__all__ = ["CleanDatabases", "migrated_cluster"]
+__all__ = ["CleanDatabases", "migrated_cluster", "wait_fit"]
 
 _KEPT = {"hosted_regions"}
 _LOG_SOMETHING = text("SELECT pg_logical_emit_message(true, 'elearning', 'cleaned')")
@@ -46,6 +47,24 @@ def migrated_cluster(
             if result.error is not None:
                 raise MigrationError(shard=result.shard, problem=result.error)
         yield cluster, settings
+
+
+def wait_fit(engines: Engines, max_wait: float = 10.0) -> None:
+    """Wait until no node is left out, as after a test that has broken and mended one.
+
+    Args:
+        engines: whose nodes.
+        max_wait: seconds.
+
+    Raises:
+        TimeoutError: one still is; the message says why.
+    """
+    if not wait_until(lambda: all(node.is_fit for node in engines.nodes), max_wait):
+        out = ", ".join(
+            f"{node.name}: {node.problem or node.lag}" for node in engines.nodes if not node.is_fit
+        )
+        message = f"left out after {max_wait:g} s: {out}"
+        raise TimeoutError(message)
 
 
 class CleanDatabases:
@@ -76,6 +95,7 @@ class CleanDatabases:
 
     def __call__(self) -> None:
         """Empty everything, and wait until the replicas are empty too."""
+        wait_fit(self._engines)
         done = [
             self._threads.submit(self._clean_shard, shard)
             for shard in self._engines.settings.shards

@@ -96,6 +96,9 @@ def empty_databases(clean: Callable[[], None]) -> None:
 @pytest.fixture
 def platform(open_platform: Platform, empty_databases: None) -> Platform:  # noqa: ARG001
     """Return the platform over empty databases."""
+    from elearning.testing.databases import wait_fit
+
+    wait_fit(open_platform.engines)
     return open_platform
 
 
