@@ -242,6 +242,22 @@ def test_a_paused_replica_can_be_promoted(cluster: EmbeddedCluster, switches: Sw
     assert seen(cluster, R1) == [1]
 
 
+def test_a_paused_replica_follows_when_it_resumes(
+    cluster: EmbeddedCluster, switches: Switches
+) -> None:
+    switches.pause_replay(R2)
+    write(cluster, P, 1)
+    switches.catch_up(R1)
+    switches.kill(P)
+    switches.promote(R1)
+    with pytest.raises(ClusterError, match="cannot follow eu-replica-1: its replay is paused"):
+        switches.follow(R2, R1)
+    assert seen(cluster, R2) == []
+    switches.resume_replay(R2)
+    switches.catch_up(R2)
+    assert seen(cluster, R2) == [1]
+
+
 def test_a_lost_replica_is_made_anew(cluster: EmbeddedCluster, switches: Switches) -> None:
     write(cluster, P, 1)
     switches.kill(R1)
@@ -311,3 +327,34 @@ def test_a_primary_follows_nobody(cluster: EmbeddedCluster, switches: Switches) 
     switches.promote(R1, split_brain=True)
     with pytest.raises(ClusterError, match="eu-primary is a primary: rejoin it"):
         switches.follow(P, R1)
+
+
+def test_a_silent_replica_follows_when_it_speaks(
+    cluster: EmbeddedCluster, switches: Switches
+) -> None:
+    switches.silence(R2)
+    switches.kill(P)
+    switches.promote(R1)
+    write(cluster, R1, 1)
+    with pytest.raises(ClusterError, match="eu-replica-2 is silent: let it speak first"):
+        switches.restore("eu")
+    switches.speak(R2)
+    switches.catch_up(R2)
+    assert seen(cluster, R2) == [1]
+
+
+def test_a_silent_primary_is_passed_over_and_comes_back(
+    cluster: EmbeddedCluster, switches: Switches
+) -> None:
+    switches.silence(P)
+    with pytest.raises(ClusterError, match="eu-primary still runs"):
+        switches.promote(R1)
+    switches.promote(R1, split_brain=True)
+    switches.follow(R2, R1)
+    write(cluster, R1, 1)
+    switches.catch_up(R2)
+    switches.speak(P)
+    assert ask(cluster, P, "SELECT pg_is_in_recovery()") is False
+    switches.rejoin(P)
+    switches.catch_up(P)
+    assert seen(cluster, P) == [1]

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from elearning.cluster.embedded import EmbeddedCluster
-from elearning.errors import ClusterError
+from elearning.errors import ClusterError, ServerStartError
 from elearning.testing.switches import Switches
 from tests.cluster.embedded_support import connect, execute, pids, query
 
@@ -200,3 +200,92 @@ def test_an_unknown_node_is_refused(
     with pytest.raises(ClusterError, match="no node 'eu-replica-9': there are na-primary"):
         getattr(switches, method)("eu-replica-9")
     assert pids(cluster) == before
+
+
+def test_what_was_broken_before_stays_broken(cluster: EmbeddedCluster, switches: Switches) -> None:
+    switches.kill("mongodb")
+    switches.pause_replay(REPLICA)
+    with Switches(cluster) as inner:
+        inner.kill("mongodb")
+        inner.stop("mongodb")
+        inner.pause_replay(REPLICA)
+        inner.kill(PRIMARY)
+    assert PRIMARY in pids(cluster)
+    assert "mongodb" not in pids(cluster)
+    assert ask(cluster, REPLICA, "SELECT pg_is_wal_replay_paused()") == (True,)
+
+
+def test_an_end_mends_what_it_can_and_tells_the_rest(
+    cluster: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switches = Switches(cluster)
+    switches.pause_replay(REPLICA)
+    switches.stop("mongodb")
+    started = cluster.node("mongodb")
+
+    def fail() -> None:
+        message = "not today"
+        raise ServerStartError(message)
+
+    node = cluster.node
+    monkeypatch.setattr(started, "start", fail)
+    monkeypatch.setattr(cluster, "node", lambda name: started if name == "mongodb" else node(name))
+    with pytest.raises(ClusterError, match=r"not as it was:\n  mongodb: not today$"), switches:
+        pass
+    assert ask(cluster, REPLICA, "SELECT pg_is_wal_replay_paused()") == (False,)
+    monkeypatch.undo()
+    switches.put_back()
+    assert "mongodb" in pids(cluster)
+
+
+def test_a_failing_test_is_told_although_the_end_succeeds(cluster: EmbeddedCluster) -> None:
+    with pytest.raises(ZeroDivisionError), Switches(cluster) as switches:  # noqa: PT012
+        switches.kill(REPLICA)
+        _ = 1 / 0
+    assert REPLICA in pids(cluster)
+
+
+def test_a_node_that_is_down_is_refused_at_once(
+    cluster: EmbeddedCluster, switches: Switches
+) -> None:
+    switches.kill(REPLICA)
+    for method in (switches.silence, switches.speak):
+        with pytest.raises(ClusterError, match="eu-replica-1 is not running"):
+            method(REPLICA)
+    for method in (switches.pause_replay, switches.resume_replay, switches.catch_up):
+        with pytest.raises(ClusterError, match=r"eu-replica-1 does not answer: .* refused"):
+            method(REPLICA)
+
+
+def test_a_replica_of_a_silent_or_dead_primary(
+    cluster: EmbeddedCluster, switches: Switches
+) -> None:
+    switches.silence(PRIMARY)
+    before = pids(cluster)
+    with pytest.raises(ClusterError, match="would not stream: eu-primary is silent"):
+        switches.restart(REPLICA)
+    assert pids(cluster) == before
+    switches.kill(PRIMARY)
+    switches.restart(REPLICA)
+    assert seen(cluster) == 0
+    with pytest.raises(ClusterError, match="eu-primary does not answer"):
+        switches.catch_up(REPLICA)
+
+
+def test_waiting_is_bounded(cluster: EmbeddedCluster, switches: Switches) -> None:
+    impatient = Switches(cluster, max_wait=0.1)
+    # A conflict: replay waits for this query, which has seen the row.
+    execute(cluster, REPLICA, "postgres", "ALTER SYSTEM SET max_standby_streaming_delay = -1")
+    execute(cluster, REPLICA, "postgres", "SELECT pg_reload_conf()")
+    try:
+        with connect(cluster, REPLICA, "elearning_owner") as reader:
+            reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            reader.execute("SELECT FROM mark")
+            execute(cluster, PRIMARY, "elearning_owner", "ALTER TABLE mark ADD COLUMN more int")
+            with pytest.raises(ClusterError, match=r"has not replayed \S+ after 0\.1 s"):
+                impatient.catch_up(REPLICA)
+    finally:
+        execute(cluster, REPLICA, "postgres", "ALTER SYSTEM RESET max_standby_streaming_delay")
+        execute(cluster, REPLICA, "postgres", "SELECT pg_reload_conf()")
+        execute(cluster, PRIMARY, "elearning_owner", "ALTER TABLE mark DROP COLUMN more")
+    switches.catch_up(REPLICA)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from elearning.cluster.embedded.ports import LOOPBACK
 from elearning.cluster.embedded.processes import wait_until
@@ -48,6 +48,7 @@ class TcpProxy:
         self._holder: socket.socket | None = None
         self._loop: asyncio.SelectorEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._problem: BaseException | None = None
         #: Where to connect to, on 127.0.0.1; the same for as long as the proxy runs.
         self.port = 0
 
@@ -56,8 +57,14 @@ class TcpProxy:
         return f"<TcpProxy {LOOPBACK}:{self.port} to {host}:{port}>"
 
     def __enter__(self) -> Self:
-        self._address = (socket.gethostbyname(self._address[0]), self._address[1])
+        host, port = self._address
+        try:
+            self._address = (socket.gethostbyname(host), port)
+        except OSError as error:
+            message = f"{host} has no address: {error}"
+            raise ClusterError(message) from None
         self._loop = asyncio.SelectorEventLoop()
+        self._loop.set_exception_handler(self._note_problem)
         self._thread = threading.Thread(target=self._run, name=repr(self), daemon=True)
         self._thread.start()
         self._do(self._accept)
@@ -136,7 +143,11 @@ class TcpProxy:
         self.speak()
 
     def close(self) -> None:
-        """Reset all connections and end; once closed, it stays so."""
+        """Reset all connections and end; once closed, it stays so.
+
+        Raises:
+            ClusterError: something went wrong in the proxy itself.
+        """
         loop, thread = self._loop, self._thread
         if loop is None or thread is None:
             return
@@ -144,6 +155,9 @@ class TcpProxy:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(ANSWER_SECONDS)
         self._loop = self._thread = None
+        if self._problem:
+            message = f"{self!r} failed: {self._problem!r}"
+            raise ClusterError(message) from self._problem
 
     def _run(self) -> None:
         if loop := self._loop:
@@ -151,6 +165,9 @@ class TcpProxy:
                 loop.run_forever()
             finally:
                 loop.close()
+
+    def _note_problem(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self._problem = self._problem or context.get("exception")
 
     def _do(self, action: Callable[[], T]) -> T:
         """Run something in the proxy's thread."""

@@ -18,7 +18,11 @@ __all__ = ["Switches"]
 
 CONNECT_SECONDS = 5
 DRIVER = "postgresql+psycopg://"
-STREAMS = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')"
+# One whose replay is paused connects again when it resumes; one that was promoted, never.
+STREAMS = (
+    "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming') "
+    "OR CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE true END"
+)
 # The log may end in the middle of a record, whose rest is sent with the next: this one is
 # complete, for its COMMIT flushes it.
 FLUSHED = "SELECT pg_current_wal_flush_lsn() FROM pg_logical_emit_message(true, 'elearning', '')"
@@ -61,7 +65,8 @@ class Switches:
             ClusterError: the node is no replica, or does not answer.
         """
         self._check_replica(node)
-        self._paused.add(node)
+        if not self._is_paused(node):
+            self._paused.add(node)
         self._ask(node, "SELECT pg_wal_replay_pause()")
         self._wait_replay(node, "paused")
 
@@ -92,7 +97,7 @@ class Switches:
             ClusterError: the node is no replica, its replay is paused, or it is too slow.
         """
         self._check_replica(node)
-        if self._ask(node, "SELECT pg_get_wal_replay_pause_state()") != "not paused":
+        if self._is_paused(node):
             message = f"{node} cannot catch up: its replay is paused"
             raise ClusterError(message)
         position = self._ask(self._status(node).follows or "", FLUSHED)
@@ -104,21 +109,23 @@ class Switches:
         )
 
     def stop(self, node: str) -> None:
-        """Shut a node down as its operator would."""
+        """Shut a node down as its operator would; nothing happens where it is down."""
         handle = self._cluster.node(node)
-        self._down.add(node)
-        handle.stop()
-        self._forget(node)
+        if handle.pid is not None:
+            self._down.add(node)
+            handle.stop()
+            self._forget(node)
 
     def kill(self, node: str) -> None:
         """Kill a node with all its processes, as a failing machine would."""
         handle = self._cluster.node(node)
-        self._down.add(node)
-        handle.kill()
-        self._forget(node)
+        if handle.pid is not None:
+            self._down.add(node)
+            handle.kill()
+            self._forget(node)
 
     def restart(self, node: str) -> None:
-        """Start a node, after stopping it where it runs; replicas stream again.
+        """Start a node, after stopping it where it runs; replicas stream if their primary is up.
 
         Raises:
             ServerStartError: it does not take connections, or does not stream.
@@ -133,23 +140,34 @@ class Switches:
         handle.stop()
         self._forget(node)
         handle.start()
-        for replica in self._streaming_with(node):
-            self._wait(replica, STREAMS, what="does not stream from its primary")
+        self._wait_streaming(node)
         self._down.discard(node)
 
     def silence(self, node: str) -> None:
-        """Stop all processes of a node in their tracks: it accepts, and never answers."""
+        """Stop all processes of a node in their tracks: it accepts, and never answers.
+
+        Raises:
+            ClusterError: it does not run.
+        """
         handle = self._cluster.node(node)
-        self._silent.add(node)
+        if handle.pid is not None:
+            self._silent.add(node)
         handle.pause()
 
     def speak(self, node: str) -> None:
-        """Let a silent node go on, and wait until it answers."""
+        """Let a silent node go on, and wait until it answers; replicas stream.
+
+        Raises:
+            ClusterError: it does not run, or does not answer.
+        """
         handle = self._cluster.node(node)
         handle.resume()
         self._silent.discard(node)
         # Of a node that runs, this is the wait until it is ready.
         handle.start()
+        if self._status(node).kind == "postgresql":
+            self._ask(node, "SELECT 1")
+            self._wait_streaming(node)
 
     @contextmanager
     def silenced(self, node: str) -> Iterator[None]:
@@ -199,7 +217,16 @@ class Switches:
         self._down.discard(node)
 
     def restore(self, shard: str) -> None:
-        """Give each node of a shard its first role again, and start those that are down."""
+        """Give each node of a shard its first role again, and start those that are down.
+
+        What the shard's present primary holds is kept.
+
+        Raises:
+            ClusterError: there is no such shard, or one of its nodes is silent.
+        """
+        for status in self._cluster.status():
+            if status.shard == shard:
+                self._check_speaks(status.name)
         self._cluster.restore(shard)
         self._moved.discard(shard)
         for status in self._cluster.status():
@@ -226,13 +253,17 @@ class Switches:
             for name in [name for name in order if name in names]:
                 try:
                     mend(name)
-                except (ElearningError, OSError) as error:
+                except (ElearningError, psycopg.Error, OSError) as error:
                     problems.append(f"{name}: {error}")
         if problems:
             message = "\n  ".join(["the cluster is not as it was:", *problems])
             raise ClusterError(message)
         for node in self._cluster.status():
-            if node.follows and node.running and touched & {node.name, node.follows, node.shard}:
+            if (
+                touched & {node.name, node.follows, node.shard}
+                and node.name in self._streaming_with(node.name)
+                and not self._is_paused(node.name)
+            ):
                 self.catch_up(node.name)
 
     def _forget(self, node: str) -> None:
@@ -241,11 +272,12 @@ class Switches:
         self._paused.discard(node)
 
     def _status(self, node: str) -> NodeStatus:
-        for status in self._cluster.status():
-            if status.name == node:
-                return status
-        self._cluster.node(node)  # says that there is none
-        raise AssertionError
+        self._cluster.node(node)  # raises where there is none
+        return next(status for status in self._cluster.status() if status.name == node)
+
+    def _wait_streaming(self, node: str) -> None:
+        for replica in self._streaming_with(node):
+            self._wait(replica, STREAMS, what="does not stream from its primary")
 
     def _streaming_with(self, node: str) -> list[str]:
         """Return the replicas that can stream when this node is up: its own, or itself."""
@@ -260,9 +292,7 @@ class Switches:
     def _move(self, node: str, change: Callable[[], None]) -> None:
         """Change who follows whom; one that fails may have come half way."""
         shard = self._status(node).shard
-        if node in self._silent:
-            message = f"{node} is silent: let it speak first"
-            raise ClusterError(message)
+        self._check_speaks(node)
         if shard:
             self._moved.add(shard)
         change()
@@ -272,6 +302,14 @@ class Switches:
         if status.kind != "postgresql" or not self._ask(node, "SELECT pg_is_in_recovery()"):
             message = f"{node} is no replica: nothing is replayed there"
             raise ClusterError(message)
+
+    def _check_speaks(self, node: str) -> None:
+        if node in self._silent:
+            message = f"{node} is silent: let it speak first"
+            raise ClusterError(message)
+
+    def _is_paused(self, node: str) -> bool:
+        return bool(self._ask(node, "SELECT pg_is_wal_replay_paused()"))
 
     def _wait_replay(self, node: str, state: str) -> None:
         self._wait(
@@ -288,9 +326,7 @@ class Switches:
 
     def _ask(self, node: str, statement: str, *values: object) -> Any:
         """Return the one value of a query by the superuser."""
-        if node in self._silent:
-            message = f"{node} is silent: let it speak first"
-            raise ClusterError(message)
+        self._check_speaks(node)
         url = self._cluster.url(node, SUPERUSER).replace(DRIVER, "postgresql://")
         try:
             with psycopg.connect(

@@ -9,7 +9,7 @@ import psycopg
 
 from elearning.cluster.embedded import replication, roles
 from elearning.cluster.embedded.credentials import SUPERUSER
-from elearning.cluster.embedded.processes import wait_until
+from elearning.cluster.embedded.processes import is_stopped, wait_until
 from elearning.cluster.embedded.starter import Starter
 from elearning.cluster.embedded.topology import NodeSpec
 from elearning.errors import ClusterError
@@ -79,6 +79,9 @@ class Failover:
             if not replication.is_replica(connection):
                 message = f"{name} is a primary: rejoin it"
                 raise ClusterError(message)
+            if replication.is_paused(connection):
+                message = f"{name} cannot follow {primary}: its replay is paused"
+                raise ClusterError(message)
         if self._state.upstream(node) != leader and self._is_ahead(node, leader):
             message = f"{name} is ahead of what {primary} was promoted with: rejoin it"
             raise ClusterError(message)
@@ -142,28 +145,31 @@ class Failover:
 
     def _lead(self, replica: NodeSpec, leader: NodeSpec) -> None:
         """Let a replica follow a new primary, as well as its state allows."""
-        if not self._runs(replica):
-            self._note(replica, leader)
-            with self._connect(leader) as connection:
-                replication.make_slot(connection, replica.slot)
-        elif self._is_ahead(replica, leader):
+        if self._answers(replica) and self._is_ahead(replica, leader):
             self.rejoin(replica.name, leader.name)
+        elif not self._answers(replica) or self._is_paused(replica):
+            # It will find its new primary in its settings.
+            self._point(replica, leader)
         else:
             self._lead_on(replica, leader)
 
     def _lead_on(self, node: NodeSpec, leader: NodeSpec) -> None:
         former = self._state.upstream(node)
-        with self._connect(leader) as connection:
-            replication.make_slot(connection, node.slot)
-        self._note(node, leader)
-        # Nothing is started, but those that run are led to their primaries.
-        self._starter.start([])
+        self._point(node, leader)
         if not self._streams(node, leader, WAIT_SECONDS):
             message = (
                 f"{node.name} does not stream from {leader.name} after {WAIT_SECONDS} s: rejoin it"
             )
             raise ClusterError(message)
         self._release(node, former)
+
+    def _point(self, node: NodeSpec, leader: NodeSpec) -> None:
+        """Name a replica its new primary, with a slot there."""
+        with self._connect(leader) as connection:
+            replication.make_slot(connection, node.slot)
+        self._note(node, leader)
+        # Nothing is started, but those that run are led to their primaries.
+        self._starter.start([])
 
     def _note(self, node: NodeSpec, leader: NodeSpec) -> None:
         """Remember whom a node follows."""
@@ -175,7 +181,7 @@ class Failover:
 
     def _release(self, node: NodeSpec, former: NodeSpec | None) -> None:
         """Remove a replica's slot on the primary that it has left, if that answers."""
-        if former and former != self._state.upstream(node) and self._runs(former):
+        if former and former != self._state.upstream(node) and self._answers(former):
             with contextlib.suppress(ClusterError), self._connect(former) as connection:
                 wait_until(lambda: replication.drop_slot(connection, node.slot), WAIT_SECONDS)
 
@@ -184,6 +190,10 @@ class Failover:
             fork = replication.fork(connection)
         with self._connect(node) as connection:
             return replication.is_beyond(connection, fork)
+
+    def _is_paused(self, node: NodeSpec) -> bool:
+        with self._connect(node) as connection:
+            return replication.is_paused(connection)
 
     def _streams(self, node: NodeSpec, leader: NodeSpec, seconds: float) -> bool:
         """Wait until a replica streams from its primary; no time where it cannot."""
@@ -217,6 +227,11 @@ class Failover:
 
     def _runs(self, node: NodeSpec) -> bool:
         return self._starter.postgres(node).pid() is not None
+
+    def _answers(self, node: NodeSpec) -> bool:
+        """Tell whether a server runs and does not stand still."""
+        pid = self._starter.postgres(node).pid()
+        return pid is not None and not is_stopped(pid)
 
     @contextlib.contextmanager
     def _connect(self, node: NodeSpec) -> Iterator[replication.Connection]:

@@ -98,6 +98,12 @@ def wait_gone(pids: Iterable[int], seconds: float) -> bool:
     return wait_until(lambda: all(find_process(pid) is None for pid in left), seconds)
 
 
+def is_stopped(pid: int) -> bool:
+    """Tell whether a process stands still, by a signal."""
+    process = find_process(pid)
+    return process is not None and process.state in "Tt"
+
+
 def pause(pid: int, seconds: float = 10) -> bool:
     """Stop a server and all its processes in their tracks; tell whether all stand still."""
     send([pid], signal.SIGSTOP)
@@ -113,7 +119,7 @@ def resume(pid: int, seconds: float = 10) -> bool:
     """Let a paused server run again; tell whether no process of it stands still."""
     everyone = tree(pid)
     send(everyone, signal.SIGCONT)
-    return wait_until(lambda: not any(map(_stopped, everyone)), seconds)
+    return wait_until(lambda: not any(map(is_stopped, everyone)), seconds)
 
 
 def kill(pid: int, seconds: float = 10) -> bool:
@@ -125,13 +131,8 @@ def kill(pid: int, seconds: float = 10) -> bool:
     return wait_gone(everyone, seconds)
 
 
-def _stopped(pid: int) -> bool:
-    process = find_process(pid)
-    return process is not None and process.state in "Tt"
-
-
 def _stands_still(pid: int) -> bool:
-    return _stopped(pid) or find_process(pid) is None
+    return is_stopped(pid) or find_process(pid) is None
 
 
 def _from_proc(pid: int) -> Process | None:

@@ -13,6 +13,7 @@ __all__ = [
     "drop_slot",
     "fork",
     "is_beyond",
+    "is_paused",
     "is_replica",
     "make_slot",
     "promote",
@@ -32,6 +33,11 @@ LAST_FORK = re.compile(r"^\s*\d+\s+([0-9A-F]+/[0-9A-F]+)", re.MULTILINE)
 def is_replica(connection: Connection) -> bool:
     """Tell whether the server replays another one's log."""
     return bool(_value(connection, "SELECT pg_is_in_recovery()"))
+
+
+def is_paused(connection: Connection) -> bool:
+    """Tell whether a replica's replay is paused; then it does not connect to its primary."""
+    return bool(_value(connection, "SELECT pg_is_wal_replay_paused()"))
 
 
 def promote(connection: Connection, seconds: float) -> bool:
