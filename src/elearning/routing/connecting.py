@@ -22,7 +22,7 @@ from elearning.routing.schema import schema_checker
 from elearning.routing.token import Position
 from elearning.routing.wire import Wire
 
-__all__ = ["IS_PRIMARY", "IS_REPLICA", "former_primary", "listen"]
+__all__ = ["IS_PRIMARY", "IS_REPLICA", "former_primary", "listen", "order_hosts"]
 
 IS_PRIMARY = "is a primary, expected a replica"
 IS_REPLICA = "is a replica, expected a primary: promote it, or name the primary in the settings"
@@ -57,22 +57,24 @@ def listen(node: Node) -> None:
 
 
 def _director(node: Node) -> Callable[..., None]:
-    """Lead to the host that answered last, and to former primaries only in the end."""
-
     def direct(_dialect: object, _record: object, _arguments: object, options: Any) -> None:
         if node.problem is not None:
             # Those who waited for a place in the pool come here when the node is known to hang.
             raise node.unavailable(node.problem)
-        hosts = str(options.get("host", "")).split(",")
-        if len(hosts) < 2:  # noqa: PLR2004 - one has no order
-            return
-        ports = str(options.get("port", "")).split(",")
+        order_hosts(node, options)
+
+    return direct
+
+
+def order_hosts(node: Node, options: dict[str, Any]) -> None:
+    """Put the host that answered last first, and those of former primaries last."""
+    hosts = str(options.get("host", "")).split(",")
+    ports = str(options.get("port", "")).split(",")
+    if len(hosts) > 1:
         places = list(zip(hosts, ports * len(hosts) if len(ports) == 1 else ports, strict=True))
         places.sort(key=lambda place: (place in node.former, place != node.last_address))
         options["host"] = ",".join(host for host, _ in places)
         options["port"] = ",".join(port for _, port in places)
-
-    return direct
 
 
 def _opener(node: Node) -> Callable[[DBAPIConnection, ConnectionPoolEntry], None]:

@@ -78,7 +78,7 @@ class Engines:
         self._by_engine = {
             engine: node for node in self.nodes for engine in (node.engine, node.reader)
         }
-        self._watch = Watch(self.nodes, settings.limits, connect_timeout)
+        self._watch = Watch(self.nodes, settings.limits)
         for node in self.nodes:
             for engine in node.engines:
                 _pool_of(engine).node, _pool_of(engine).watch = node, self._watch.start
@@ -216,16 +216,16 @@ class Engines:
         return node
 
     def _engine(self, node: Node, url: URL, pool_size: int, **more: Any) -> Engine:
-        arguments: dict[str, object] = {
+        node.arguments = {
             "connect_timeout": self._connect_timeout,
             "application_name": "elearning",
         }
         if "," in address_of(url) and "target_session_attrs" not in url.query:
             # Of several hosts, the one that is what the node is for.
             is_primary = node.role is Role.PRIMARY
-            arguments["target_session_attrs"] = "primary" if is_primary else "standby"
+            node.arguments["target_session_attrs"] = "primary" if is_primary else "standby"
         options = more | {
-            "connect_args": arguments,
+            "connect_args": node.arguments,
             "poolclass": AsyncNodePool if self.asynchronous else NodePool,
             "pool_size": pool_size,
             "max_overflow": 0,

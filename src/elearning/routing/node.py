@@ -56,6 +56,8 @@ class Node:
     state: ShardState
     engine: Engine = field(init=False)
     reader: Engine = field(init=False)
+    arguments: dict[str, object] = field(default_factory=dict)
+    """How it is connected to, beside what its URL says."""
     wires: WeakSet[Wire] = field(default_factory=WeakSet)
     """Its open connections."""
     committing: WeakSet[Connection] = field(default_factory=WeakSet)
@@ -143,7 +145,7 @@ class NodePool(QueuePool):
         except PoolTimeout:
             raise PoolExhausted(node=node.name, size=self.size(), seconds=self.timeout()) from None
         except NodeUnavailable as error:
-            if len(node.former) > known and node.problem is None:
+            if len(node.former) > known:
                 # A former primary, which the next try passes over.
                 return self.connect()
             node.leave_out(str(error.values["problem"]))

@@ -179,6 +179,21 @@ class Router(Session):
             # What was read from a replica is read again with what the primary has.
             given = options.get("execution_options") or EMPTY_DICT
             options["execution_options"] = {"populate_existing": True, **given}
+            work.loaded = {} if "populate_existing" in given else self._loaded()
+
+    def _loaded(self) -> dict[Any, dict[str, Any]]:
+        """Return what the relationships of all rows hold: reading the rows again resets them."""
+        found: dict[Any, dict[str, Any]] = {}
+        for row in self.identity_map.values():
+            state = inspect(row)
+            held = {
+                name: state.dict[name]
+                for name in state.mapper.relationships.keys()  # noqa: SIM118 - no mapping
+                if name in state.dict
+            }
+            if held:
+                found[state.key] = held
+        return found
 
     def _pin(self, shard: str) -> Engine:
         """Stay on a shard's primary until the transaction ends."""

@@ -17,9 +17,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, bindparam, event, select
+from sqlalchemy import Connection, Engine, bindparam, event, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import SessionTransaction, UOWTransaction
+from sqlalchemy.orm import SessionTransaction, UOWTransaction, object_session
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.util import EMPTY_DICT
 
 from elearning.errors import ElearningError
@@ -198,6 +199,7 @@ class RoutingSession(Router):
             logger.warning("no position after the commit on shard %s", work.written, exc_info=True)
         finally:
             self.token.advance(work.written, position)
+            work.written = None
 
     def _after_end(self, transaction: SessionTransaction) -> None:
         if transaction.parent is not None:
@@ -206,13 +208,25 @@ class RoutingSession(Router):
         connection = work.primaries.get(work.written or "")
         if work.written is not None and connection is not None:
             committing = self._nodes.primary(work.written).committing
-            if connection in committing:
-                # The answer to the COMMIT was lost, and it may stand.
+            level = connection.get_execution_options().get("isolation_level")
+            if connection in committing or level == "AUTOCOMMIT":
+                # The answer to the COMMIT was lost, and it may stand; or each statement stands.
                 committing.discard(connection)
                 self.token.advance(work.written, UNKNOWN)
         self._forget()
 
 
+def _keep_loaded(row: Base, _: object, __: object) -> None:
+    """Give a row that was read again back what its relationships held."""
+    session = object_session(row)
+    if isinstance(session, RoutingSession) and (loaded := session._work.loaded):  # noqa: SLF001
+        state = inspect(row)
+        for name, value in loaded.get(state.key, EMPTY_DICT).items():
+            if name not in state.dict:
+                set_committed_value(row, name, value)
+
+
+event.listen(Base, "refresh", _keep_loaded, propagate=True)
 event.listen(RoutingSession, "before_flush", RoutingSession._before_flush)  # noqa: SLF001
 event.listen(RoutingSession, "after_flush", RoutingSession._after_flush)  # noqa: SLF001
 event.listen(RoutingSession, "after_begin", RoutingSession._after_begin)  # noqa: SLF001

@@ -18,7 +18,7 @@ from psycopg.rows import namedtuple_row
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from elearning.config import Limits
-from elearning.routing.connecting import IS_PRIMARY, IS_REPLICA, former_primary
+from elearning.routing.connecting import IS_PRIMARY, IS_REPLICA, former_primary, order_hosts
 from elearning.routing.failures import first_line, was_answered
 from elearning.routing.node import Node, Role
 from elearning.routing.token import Position, lsn_of
@@ -50,13 +50,11 @@ class Watch:
     Args:
         nodes: the primaries and replicas of all shards.
         limits: when a node is left out.
-        connect_timeout: seconds to wait for each host.
     """
 
-    def __init__(self, nodes: Sequence[Node], limits: Limits, connect_timeout: int) -> None:
+    def __init__(self, nodes: Sequence[Node], limits: Limits) -> None:
         self._nodes = nodes
         self._limits = limits
-        self._connect_timeout = connect_timeout
         self.forget()
 
     def forget(self) -> None:
@@ -87,10 +85,7 @@ class Watch:
         thread.join(_END)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        tasks = [
-            loop.create_task(_Watcher(node, self._limits, self._connect_timeout).run())
-            for node in self._nodes
-        ]
+        tasks = [loop.create_task(_Watcher(node, self._limits).run()) for node in self._nodes]
         try:
             loop.run_forever()
         finally:
@@ -103,12 +98,11 @@ class Watch:
 class _Watcher:
     """Looks at one node."""
 
-    def __init__(self, node: Node, limits: Limits, connect_timeout: int) -> None:
+    def __init__(self, node: Node, limits: Limits) -> None:
         self._node = node
         self._limits = limits
         _, self._options = PGDialect_psycopg().create_connect_args(node.engine.url)
-        self._options |= {
-            "connect_timeout": connect_timeout,
+        self._options |= node.arguments | {
             "application_name": "elearning-watch",
             "row_factory": namedtuple_row,
             "autocommit": True,
@@ -145,11 +139,15 @@ class _Watcher:
         if seen is None:
             node.give_up(f"no answer for {self._limits.max_silence:g} s")
         elif problem := self._judge(seen):
-            node.leave_out(problem)
+            known = len(node.former)
             if self._wire is not None:
-                # Of several hosts in the URL, the next look may find the right one.
                 node.former.add(self._wire.address)
             await self._close()
+            if len(node.former) > known:
+                # Of several hosts in the URL, another one may be the right one.
+                await self._look()
+            else:
+                node.leave_out(problem)
         else:
             node.take_back()
 
@@ -166,6 +164,7 @@ class _Watcher:
                 # The server may have been restarted meanwhile.
                 await self._close()
         self._node.forget_replay()
+        order_hosts(self._node, self._options)
         self._connection = await AsyncConnection.connect(**self._options)
         self._wire = Wire(self._connection)
         self._node.wires.add(self._wire)

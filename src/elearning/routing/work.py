@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -27,3 +28,5 @@ class UnitOfWork:
     """Replicas that failed it."""
     streams: bool = False
     """Whether a cursor of the server's may be open."""
+    loaded: dict[Any, dict[str, Any]] = field(default_factory=dict)
+    """What the relationships of rows held when these were read again, by identity key."""
