@@ -130,7 +130,7 @@ def execute_of_every_result(world: World) -> object:
         return (
             [row.User.first_name for row in s.execute(by_name)],
             s.execute(columns).all() == s.execute(columns).fetchall(),
-            s.execute(columns).mappings().first() == {"first_name": "Anna", "last_name": "Old"},
+            dict(s.execute(columns).mappings().first() or {}),
             s.execute(columns).keys() == ["first_name", "last_name"],
             [tuple(row) for row in s.execute(columns).fetchmany(2)],
             s.scalar(select(func.count()).select_from(User)),
@@ -141,7 +141,7 @@ def execute_of_every_result(world: World) -> object:
             raised(lambda: s.scalars(by_name.where(User.id == DAN)).one()),
             s.scalars(by_name.where(User.id == DAN)).one_or_none(),
             s.scalar(by_name.where(User.id == DAN)),
-            s.execute(columns).columns("last_name").unique().all() == [("Old",)],
+            [tuple(row) for row in s.execute(columns).columns("last_name").unique()],
             s.execute(columns).freeze()().all() == s.execute(columns).all(),
         )
 
@@ -243,7 +243,7 @@ def a_lambda_statement(world: World) -> object:
         for one in (ANNA, BEN):
             statement = lambda_stmt(lambda: select(User))
             statement += lambda q: q.where(User.id == one)  # noqa: B023 - read at once
-            found += names(s.scalars(statement))  # type: ignore[call-overload]
+            found += names(s.scalars(statement))
         return found
 
 
@@ -300,11 +300,7 @@ def eager_loads(world: World) -> object:
                 s.scalars(
                     select(CourseCategory)
                     .where(CourseCategory.parent_id.is_(None))
-                    .options(
-                        load(CourseCategory.children).load(CourseCategory.parent)
-                        if False
-                        else load(CourseCategory.children)
-                    )
+                    .options(load(CourseCategory.children))
                 )
                 .unique()
                 .one()
@@ -379,9 +375,7 @@ def deferred_columns(world: World) -> object:
         barred = s.scalars(
             select(User).where(User.id == BEN).options(defer(User.email, raiseload=True))
         ).one()
-        loaded = s.scalars(
-            select(User).where(User.id == CARA).options(undefer(User.email))
-        ).one()
+        loaded = s.scalars(select(User).where(User.id == CARA).options(undefer(User.email))).one()
         return before, name, after, raised(lambda: barred.email), "email" in vars(loaded)
 
 

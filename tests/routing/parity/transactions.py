@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import event, func, insert, select, text, update
@@ -75,12 +76,10 @@ def begin(world: World) -> object:
             inside = s.get_transaction() is transaction, raised(s.begin)
         committed = name_of(s)
         s.rollback()
-        try:
-            with s.begin():
-                rename(s, "Lost")
-                raise LookupError
-        except LookupError:
-            after = name_of(s)
+        with suppress(LookupError), s.begin():
+            rename(s, "Lost")
+            raise LookupError
+        after = name_of(s)
         s.rollback()
         explicit = s.begin()
         rename(s, "Explicit")
@@ -139,13 +138,10 @@ def savepoint_rolled_back(world: World) -> object:
 def savepoint_after_a_read(world: World) -> object:
     with world.open() as s:
         anna = s.get_one(User, ANNA)
-        try:
-            with s.begin_nested():
-                anna.last_name = "Lost"
-                s.flush()
-                raise LookupError
-        except LookupError:
-            pass
+        with suppress(LookupError), s.begin_nested():
+            anna.last_name = "Lost"
+            s.flush()
+            raise LookupError
         back = anna.last_name
         with s.begin_nested():
             inside = name_of(s)
@@ -280,7 +276,9 @@ def close(world: World) -> object:
     rename(s)
     s.close()
     states = anna in s, s.in_transaction(), list(s.new)
-    return states, anna.first_name, name_of(s), s.close()
+    found = name_of(s)
+    s.close()
+    return states, anna.first_name, found
 
 
 def close_for_good(world: World) -> object:
@@ -323,11 +321,11 @@ def without_autobegin(world: World) -> object:
         errors = [
             raised(lambda: name_of(s)),
             raised(lambda: s.get(User, ANNA)),
-            raised(lambda: s.connection()),
+            raised(s.connection),
             raised(lambda: s.add(dan())),
             raised(lambda: s.merge(dan())),
             raised(lambda: s.bulk_save_objects([dan()])),
-            raised(lambda: s.bulk_insert_mappings(User, rows())),  # type: ignore[arg-type]
+            raised(lambda: s.bulk_insert_mappings(User, rows())),
             raised(s.commit),
             raised(s.begin_nested),
         ]

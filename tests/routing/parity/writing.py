@@ -59,7 +59,7 @@ def add(world: World) -> object:
     with world.open() as s:
         new = dan()
         s.add(new)
-        states = [new in s.new, inspect(new).pending]
+        states: list[object] = [new in s.new, inspect(new).pending]
         s.flush()
         states += [new in s.new, inspect(new).persistent, new.status.value, new.region.value]
         s.commit()
@@ -229,7 +229,7 @@ def bulk_mappings(world: World) -> object:
         mapper = inspect(User)
         s.bulk_insert_mappings(mapper, rows()[:2])
         s.bulk_insert_mappings(inspect(OutboxMessage), [{"topic": "t", "payload": {}}])
-        s.bulk_insert_mappings(User, rows()[2:], return_defaults=True, render_nulls=True)  # type: ignore[arg-type]
+        s.bulk_insert_mappings(User, rows()[2:], return_defaults=True, render_nulls=True)
         s.commit()
         changes = [{"id": one, "last_name": "Bulk"} for one in IDS]
         refused = raised(lambda: s.bulk_update_mappings(mapper, changes))
@@ -284,7 +284,9 @@ def orm_insert_with_returning(world: World) -> object:
 
 def orm_insert_of_several_values(world: World) -> object:
     with world.open() as s:
-        found = s.scalars(insert(User).values(rows(region="africa")).returning(User.first_name)).all()
+        found = s.scalars(
+            insert(User).values(rows(region="africa")).returning(User.first_name)
+        ).all()
         s.rollback()
         return found
 
@@ -364,7 +366,7 @@ def orm_delete_synchronizes(world: World) -> object:
             found.append((ben in s, ben.first_name))
     with world.open() as s:
         gone = delete(PaymentMethod).where(PaymentMethod.user_id == ANNA)
-        found.append(sorted(s.scalars(gone.returning(PaymentMethod.brand))))
+        found.append(sorted(s.scalars(gone.returning(PaymentMethod.brand)), key=str))
         s.commit()
     return found
 
@@ -445,7 +447,7 @@ def expire_on_commit(world: World) -> object:
 def sql_values_in_a_flush(world: World) -> object:
     with world.open() as s:
         user = s.get_one(User, ANNA)
-        user.last_name = select(User.first_name).where(User.id == BEN).scalar_subquery()  # type: ignore[assignment]
+        user.last_name = select(User.first_name).where(User.id == BEN).scalar_subquery()
         s.flush()
         return user.last_name
 
