@@ -37,9 +37,7 @@ def home_of(row: Record) -> Region | None:
     return Region.parse(region) if region is not None else None
 
 
-def home_of_values(
-    model: type[Record] | Mapper[Any], values: Mapping[str, Any]
-) -> Region | None:
+def home_of_values(model: type[Record] | Mapper[Any], values: Mapping[str, Any]) -> Region | None:
     """Return the region that the values of a row tell, by attribute names; see `home_of`."""
     cls = inspect(model).class_
     if not issubclass(cls, Record):
