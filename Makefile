@@ -6,7 +6,7 @@ VENV = .venv
 REQUIREMENTS = requirements/dev.txt
 BIN = $(VENV)/bin
 
-.PHONY: help demo test lint bench docs lock clean venv
+.PHONY: help demo test lint bench chaos docs lock clean venv
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | awk -F '|' '{ printf "make %-6s %s\n", $$1, $$2 }'
@@ -29,6 +29,9 @@ lint: venv ## style, types, layers and migrations
 
 bench: venv ## the benchmarks
 	@$(BIN)/python -m benchmarks
+
+chaos: venv ## the campaigns of faults in full; make test runs short forms of them
+	ELEARNING_CHAOS=full $(BIN)/python -m pytest tests/campaigns $(PYTEST_ARGS)
 
 docs: venv ## the documentation
 	@$(BIN)/python docs/build.py
