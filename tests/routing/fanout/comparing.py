@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Engine, Select
@@ -67,7 +65,3 @@ def agree(
         everything = Counter(asked_of_one(one, statement.limit(None).offset(None)))
         assert not Counter(here) - everything
     return list(found.all())
-
-
-def same_numbers(values: Sequence[Decimal]) -> list[str]:
-    return [str(value) for value in values]

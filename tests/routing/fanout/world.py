@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -56,126 +57,151 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 BIG = 2**62
 
 
-def make_rows(*, copied: bool, users: int = 40) -> Rows:
-    """Return rows of all regions, with many equal values and NULLs; always the same.
+class Maker:
+    """Makes rows of all regions, with many equal values and NULLs; always the same.
 
     Args:
         copied: whether people take courses of other shards, of which theirs has copies.
         users: how many there are in each region.
     """
-    chance = Random(7)  # noqa: S311 - test data
-    rows: Rows = defaultdict(list)
-    serial = iter(range(1, 1_000_000))
-    shard = {
-        region: region.code // 2 if region.code % 2 == 0 else region.code // 2 + 1
-        for region in Region
-    }
 
-    def add(model: type[Record], home: Region, /, **values: Any) -> UUID:
+    def __init__(self, *, copied: bool, users: int) -> None:
+        self.copied = copied
+        self.users = users
+        self.rows: Rows = defaultdict(list)
+        self.chance = Random(7)
+        self.serial = count(1)
+
+    def add(self, model: type[Record], home: Region, /, **values: Any) -> UUID:
         row_id = UUID(
-            int=chance.getrandbits(48) << 80
+            int=self.chance.getrandbits(48) << 80
             | 0x8 << 76
             | home.code << 64
             | 0x2 << 62
-            | next(serial)
+            | next(self.serial)
         )
-        times = {"created_at": START + timedelta(hours=chance.randrange(30)), "updated_at": START}
-        rows[model].append({"id": row_id, **times, **values})
+        created = START + timedelta(hours=self.chance.randrange(30))
+        self.rows[model].append({"id": row_id, "created_at": created, "updated_at": START} | values)
         return row_id
 
-    def maybe(value: Any) -> Any:
-        return None if chance.random() < 0.3 else value
+    def maybe(self, value: Any) -> Any:
+        return None if self.chance.random() < 0.3 else value
 
-    people = {
-        region: [
-            add(
+    def make(self) -> Rows:
+        people = {region: self.people(region) for region in Region}
+        courses = {region: self.courses(region, people[region]) for region in Region}
+        for region in Region:
+            near = [
+                course
+                for other in Region
+                if self.copied or _pair(other) == _pair(region)
+                for course in courses[other]
+            ]
+            for user in people[region]:
+                self.profile(region, user)
+                self.places(region, user, near)
+                self.payments(region, user, near)
+        return self.rows
+
+    def people(self, region: Region) -> list[UUID]:
+        choice = self.chance.choice
+        return [
+            self.add(
                 User,
                 region,
                 region=region.value,
-                email=f"u{next(serial)}@example.com",
-                first_name=chance.choice(NAMES),
-                last_name=chance.choice(NAMES),
-                user_type=chance.choice(["student", "instructor"]),
-                status=chance.choice(["active", "inactive"]),
-                last_login=maybe(START + timedelta(days=chance.randrange(5))),
+                email=f"u{next(self.serial)}@example.com",
+                first_name=choice(NAMES),
+                last_name=choice(NAMES),
+                user_type=choice(["student", "instructor"]),
+                status=choice(["active", "inactive"]),
+                last_login=self.maybe(START + timedelta(days=self.chance.randrange(5))),
             )
-            for _ in range(users)
+            for _ in range(self.users)
         ]
-        for region in Region
-    }
-    courses: dict[Region, list[UUID]] = {}
-    for region in Region:
+
+    def courses(self, region: Region, people: list[UUID]) -> list[UUID]:
+        choice, maybe = self.chance.choice, self.maybe
         subjects = [
-            add(CourseCategory, region, category_name=f"S{n}{region}", slug=f"s{n}", parent_id=None)
+            self.add(
+                CourseCategory, region, category_name=f"S{n}{region}", slug=f"s{n}", parent_id=None
+            )
             for n in range(2)
         ]
-        courses[region] = [
-            add(
+        courses = [
+            self.add(
                 Course,
                 region,
                 course_code=f"C{n}",
                 slug=f"c{n}",
-                title=chance.choice(NAMES),
-                instructor_id=chance.choice(people[region]),
-                category_id=maybe(chance.choice(subjects)),
-                price=chance.choice([0, 1, 999, 999, BIG, BIG + 1]),
+                title=choice(NAMES),
+                instructor_id=choice(people),
+                category_id=maybe(choice(subjects)),
+                price=choice([0, 1, 999, 999, BIG, BIG + 1]),
                 currency="EUR",
                 language="en",
-                duration_hours=maybe(
-                    chance.choice([Decimal("1.50"), Decimal("9999.99"), Decimal("NaN")])
-                ),
+                duration_hours=maybe(choice([Decimal("1.50"), Decimal("9999.99"), Decimal("NaN")])),
                 status="draft",
-                max_enrollments=maybe(chance.choice([1, 2, 2**31 - 1])),
-                rating_sum=chance.choice([-BIG, -3, 0, 0, 7, BIG]),
+                max_enrollments=maybe(choice([1, 2, 2**31 - 1])),
+                rating_sum=choice([-BIG, -3, 0, 0, 7, BIG]),
             )
             for n in range(6)
         ]
-        for course in courses[region][:3]:
-            for position in range(1, 3):
-                add(CourseModule, region, course_id=course, position=position, title="M")
-    for region in Region:
-        near = [
-            course
-            for other in Region
-            if copied or shard[other] == shard[region]
-            for course in courses[other]
-        ]
-        for user in people[region]:
-            if chance.random() < 0.7:
-                add(
-                    UserProfile,
-                    region,
-                    user_id=user,
-                    date_of_birth=maybe(date(1990 + chance.randrange(3), 1, 1)),
-                    country=maybe(chance.choice(["DE", "FR"])),
-                    city=maybe(chance.choice(NAMES)),
-                )
-            if chance.random() < 0.3:
-                add(PaymentMethod, region, user_id=user, method_type="paypal")
-            for course in chance.sample(near, chance.randrange(4)):
-                lessons = chance.randrange(4)
-                add(
-                    Enrollment,
-                    region,
-                    user_id=user,
-                    course_id=course,
-                    status=chance.choice(["active", "dropped"]),
-                    enrollment_date=START + timedelta(days=chance.randrange(3)),
-                    total_lessons=lessons,
-                    completed_lessons=chance.randrange(lessons + 1),
-                    last_accessed=maybe(START + timedelta(seconds=chance.randrange(4))),
-                )
-            for _ in range(chance.randrange(3)):
-                add(
-                    Transaction,
-                    region,
-                    user_id=user,
-                    course_id=maybe(chance.choice(near)),
-                    amount=chance.choice([0, 5, 5, 1999, 10**12, BIG]),
-                    currency=chance.choice(["EUR", "JPY"]),
-                    gateway="simulated",
-                )
-    return rows
+        for course in courses[:3]:
+            for position in (1, 2):
+                self.add(CourseModule, region, course_id=course, position=position, title="M")
+        return courses
+
+    def profile(self, region: Region, user: UUID) -> None:
+        choice, maybe = self.chance.choice, self.maybe
+        if self.chance.random() < 0.7:
+            self.add(
+                UserProfile,
+                region,
+                user_id=user,
+                date_of_birth=maybe(date(choice([1990, 1991, 1992]), 1, 1)),
+                country=maybe(choice(["DE", "FR"])),
+                city=maybe(choice(NAMES)),
+            )
+        if self.chance.random() < 0.3:
+            self.add(PaymentMethod, region, user_id=user, method_type="paypal")
+
+    def places(self, region: Region, user: UUID, near: list[UUID]) -> None:
+        for course in self.chance.sample(near, self.chance.randrange(4)):
+            lessons = self.chance.randrange(4)
+            self.add(
+                Enrollment,
+                region,
+                user_id=user,
+                course_id=course,
+                status=self.chance.choice(["active", "dropped"]),
+                enrollment_date=START + timedelta(days=self.chance.randrange(3)),
+                total_lessons=lessons,
+                completed_lessons=self.chance.randrange(lessons + 1),
+                last_accessed=self.maybe(START + timedelta(seconds=self.chance.randrange(4))),
+            )
+
+    def payments(self, region: Region, user: UUID, near: list[UUID]) -> None:
+        for _ in range(self.chance.randrange(3)):
+            self.add(
+                Transaction,
+                region,
+                user_id=user,
+                course_id=self.maybe(self.chance.choice(near)),
+                amount=self.chance.choice([0, 5, 5, 1999, 10**12, BIG]),
+                currency=self.chance.choice(["EUR", "JPY"]),
+                gateway="simulated",
+            )
+
+
+def make_rows(*, copied: bool, users: int = 25) -> Rows:
+    """Return rows of all regions; see `Maker`."""
+    return Maker(copied=copied, users=users).make()
+
+
+def _pair(region: Region) -> int:
+    """Return a number that two regions of one shard have in common."""
+    return (region.code + 1) // 2
 
 
 @contextmanager

@@ -6,17 +6,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import FromClause, inspect
-from sqlalchemy.sql.elements import BindParameter, ColumnElement, FunctionFilter, Label
+from sqlalchemy.sql.elements import BindParameter, ColumnElement, FunctionFilter
 from sqlalchemy.sql.functions import FunctionElement
 
 from elearning.errors import NotMergeable
 from elearning.routing.fanout.aggregates import first, merge_average, merge_of
 from elearning.routing.fanout.kinds import Kind, identity, kind_of
 from elearning.routing.fanout.locality import Locality
+from elearning.routing.fanout.parts import same
 from elearning.routing.fanout.schema import place_of
-from elearning.routing.fanout.screen import aggregates_in, name_of
+from elearning.routing.fanout.screen import aggregates_in, bare, name_of
 
-__all__ = ["Groups", "unlabelled"]
+__all__ = ["Groups"]
 
 Rows = Sequence[Sequence[Any]]
 
@@ -73,16 +74,16 @@ class Groups:
     def _merge(self, position: int, element: object) -> Callable[[Rows], Any]:
         if self._is_fixed(element):
             return lambda rows: first(rows)[position]
-        element = unlabelled(element)
-        aggregates = aggregates_in(element)
-        if len(aggregates) != 1 or aggregates[0] is not element:
+        expression = bare(element)
+        aggregates = aggregates_in(expression)
+        if len(aggregates) != 1 or aggregates[0] is not expression:
             raise NotMergeable(
-                reason=f"a value computed from aggregates ({_short(element)}) is not merged; "
+                reason=f"a value computed from aggregates ({_short(expression)}) is not merged; "
                 "select the aggregates and compute in Python"
                 if aggregates
-                else f"{_short(element)} may differ inside a group; group by it"
+                else f"{_short(expression)} may differ inside a group; group by it"
             )
-        merge, parts = merge_of(element, self._locality.is_own)
+        merge, parts = merge_of(expression, self._locality.is_own)
         if parts:
             at = self._shown + len(self.hidden)
             self.hidden += parts
@@ -96,25 +97,18 @@ class Groups:
         if not isinstance(element, ColumnElement):
             source = inspect(element).selectable
             return self._determines(source)
-        element = unlabelled(element)
-        if isinstance(element, BindParameter):
+        expression = bare(element)
+        if isinstance(expression, BindParameter):
             return True
-        if any(element.compare(key) for key in self._keys):
+        if any(same(expression, key) for key in self._keys):
             return True
-        place = place_of(element)
+        place = place_of(expression)
         return place is not None and self._determines(place.source)
 
     def _determines(self, source: FromClause) -> bool:
         """Tell whether a table's primary key is among the keys."""
         found = [place for key in self._keys if (place := place_of(key)) is not None]
         return any(place.source == source and place.column.name == "id" for place in found)
-
-
-def unlabelled(element: Any) -> ColumnElement[Any]:
-    """Return the expression behind a label."""
-    while isinstance(element, Label):
-        element = element.element
-    return element  # type: ignore[no-any-return]
 
 
 def _short(element: ColumnElement[Any]) -> str:

@@ -22,7 +22,6 @@ from sqlalchemy.sql.elements import (
     ColumnClause,
     ColumnElement,
     FunctionFilter,
-    Label,
 )
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import collate
@@ -31,7 +30,7 @@ from sqlalchemy.types import TypeEngine
 from elearning.errors import NotMergeable
 from elearning.models import Base
 from elearning.routing.fanout.schema import place_of
-from elearning.routing.fanout.screen import name_of
+from elearning.routing.fanout.screen import bare, name_of
 
 __all__ = ["Kind", "comparable", "identity", "kind_of", "place_in_order"]
 
@@ -69,8 +68,7 @@ _KINDS: tuple[tuple[type[Any], Kind], ...] = (
 
 def kind_of(element: ColumnElement[Any]) -> Kind:
     """Return the kind of an expression's values."""
-    while isinstance(element, Label):
-        element = element.element
+    element = bare(element)
     if isinstance(element, FunctionFilter):
         element = element.func
     if isinstance(element, ColumnClause) and element.is_literal:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Select
 from sqlalchemy.sql.elements import (
     ColumnElement,
+    Grouping,
     Label,
     UnaryExpression,
     _label_reference,
@@ -78,7 +79,7 @@ def _key(clause: Any, named: Mapping[str, ColumnElement[Any]]) -> OrderKey:
             elif element.modifier in {nulls_first_op, nulls_last_op}:
                 nulls_first = element.modifier is nulls_first_op
             element = element.element
-        elif isinstance(element, _label_reference | Label):
+        elif isinstance(element, _label_reference | Label | Grouping):
             element = element.element
         elif isinstance(element, _textual_label_reference):
             if element.element not in named:

@@ -8,15 +8,17 @@ from typing import Any
 from sqlalchemy import CompoundSelect, Select
 from sqlalchemy.sql.elements import (
     BindParameter,
+    ClauseList,
     ColumnElement,
     _label_reference,
     _textual_label_reference,
 )
 
 from elearning.errors import InvalidText, NotMergeable
-from elearning.routing.fanout.groups import unlabelled
+from elearning.routing.fanout.schema import place_of
+from elearning.routing.fanout.screen import bare
 
-__all__ = ["columns_of", "expressions_of", "grouped_by", "number_of"]
+__all__ = ["columns_of", "expressions_of", "grouped_by", "number_of", "same"]
 
 
 def expressions_of(statement: Select[Any] | CompoundSelect[Any]) -> list[object]:
@@ -24,6 +26,19 @@ def expressions_of(statement: Select[Any] | CompoundSelect[Any]) -> list[object]
     if isinstance(statement, CompoundSelect):
         return []
     return [description["expr"] for description in statement.column_descriptions]
+
+
+def same(one: ColumnElement[Any], other: ColumnElement[Any]) -> bool:
+    """Tell whether two expressions are the same, with the same values in them."""
+    place = place_of(one)
+    if one is other or (place is not None and place == place_of(other)):
+        return True
+    # compare() of SQLAlchemy fails on expressions of two entities.
+    keys = [each._generate_cache_key() for each in (one, other)]  # noqa: SLF001
+    if keys[0] is None or keys[1] is None or keys[0].key != keys[1].key:
+        return False
+    values = [[bind.effective_value for bind in key.bindparams] for key in keys if key]
+    return bool(values[0] == values[1])
 
 
 def columns_of(statement: Select[Any]) -> list[tuple[object, object]]:
@@ -37,8 +52,8 @@ def columns_of(statement: Select[Any]) -> list[tuple[object, object]]:
     return found
 
 
-def grouped_by(clause: Any, named: Mapping[str, ColumnElement[Any]]) -> ColumnElement[Any]:
-    """Return the expression of a clause of GROUP BY, which may be the name of a column.
+def grouped_by(clause: Any, named: Mapping[str, ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+    """Return the expressions of a clause of GROUP BY, which may be the name of a column.
 
     Raises:
         NotMergeable: the name names no column.
@@ -49,7 +64,9 @@ def grouped_by(clause: Any, named: Mapping[str, ColumnElement[Any]]) -> ColumnEl
         if clause.element not in named:
             raise NotMergeable(reason=f"GROUP BY {clause.element!r} names nothing that it selects")
         clause = named[clause.element]
-    return unlabelled(clause)
+    # SQLAlchemy takes a function, and an entity, for all of its columns.
+    parts = clause.clauses if isinstance(clause, ClauseList) else [clause]
+    return [bare(part) for part in parts]
 
 
 def number_of(name: str, clause: object, parameters: Mapping[str, Any]) -> int | None:

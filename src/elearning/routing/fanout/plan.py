@@ -14,14 +14,14 @@ from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import ColumnElement
 
 from elearning.errors import NotMergeable
-from elearning.routing.fanout.groups import Groups, unlabelled
+from elearning.routing.fanout.groups import Groups
 from elearning.routing.fanout.kinds import Kind, identity, kind_of
 from elearning.routing.fanout.locality import Locality, locate
 from elearning.routing.fanout.options import check_options
 from elearning.routing.fanout.order import OrderKey, order_of, sort_rows
-from elearning.routing.fanout.parts import columns_of, expressions_of, grouped_by, number_of
+from elearning.routing.fanout.parts import columns_of, expressions_of, grouped_by, number_of, same
 from elearning.routing.fanout.schema import place_of
-from elearning.routing.fanout.screen import aggregates_in, inside, windows_in
+from elearning.routing.fanout.screen import aggregates_in, bare, inside, windows_in
 from elearning.routing.fanout.subqueries import check_local
 
 __all__ = [
@@ -152,7 +152,11 @@ def plan_of(statement: Select[Any], locality: Locality, parameters: Mapping[str,
         )
     )
     keys = order_of(statement, named)
-    groups = [grouped_by(clause, named) for clause in statement._group_by_clauses]  # noqa: SLF001
+    groups = [
+        key
+        for clause in statement._group_by_clauses  # noqa: SLF001
+        for key in grouped_by(clause, named)
+    ]
     columns = [element for _, element in shown]
     counted = any(
         aggregates_in(element)
@@ -252,9 +256,9 @@ def _merge_rows(
 
 def _repeats(statement: Select[Any], locality: Locality, cut: _Cut, *, grouped: bool) -> bool:
     """Tell whether two shards may have the same row of a SELECT DISTINCT."""
-    selected = [unlabelled(column) for column in statement.selected_columns]
+    selected = [bare(column) for column in statement.selected_columns]
     for key in cut.keys:
-        if not any(key.element.compare(column) for column in selected):
+        if not any(same(key.element, column) for column in selected):
             raise NotMergeable(reason="SELECT DISTINCT orders by what it selects only")
     if not grouped and any(locality.keeps_whole(column) for column in selected):
         return False

@@ -22,6 +22,7 @@ from sqlalchemy.sql.elements import (
     ColumnElement,
     Extract,
     FunctionFilter,
+    Grouping,
     Label,
     Over,
     TextClause,
@@ -39,6 +40,7 @@ from elearning.errors import NotMergeable
 __all__ = [
     "AGGREGATES",
     "aggregates_in",
+    "bare",
     "check_elements",
     "inside",
     "is_distinct",
@@ -102,6 +104,13 @@ _ELEMENTS = (
 )
 
 
+def bare(element: Any) -> Any:
+    """Return the expression behind labels and parentheses."""
+    while isinstance(element, Label | Grouping):
+        element = element.element
+    return element
+
+
 def inside(element: ClauseElement) -> Iterator[ClauseElement]:
     """Return an expression with all its parts; of a subquery only itself."""
     yield element
@@ -116,9 +125,11 @@ def _children(element: ClauseElement) -> Iterator[ClauseElement]:
             yield child
 
 
-def aggregates_in(element: ClauseElement) -> list[ClauseElement]:
+def aggregates_in(element: ClauseElement) -> list[ColumnElement[Any]]:
     """Return the outermost aggregates of an expression, those over windows aside."""
-    if isinstance(element, FunctionFilter | WithinGroup) or _is_aggregate(element):
+    if isinstance(element, FunctionFilter | WithinGroup):
+        return [element]
+    if isinstance(element, FunctionElement) and name_of(element) in AGGREGATES:
         return [element]
     if isinstance(element, Over | SelectBase):
         return []
@@ -229,10 +240,6 @@ def _check_value(value: object, parameter: BindParameter[Any]) -> None:
         raise NotMergeable(
             reason=f"{value!r} has no time zone, and each server would read it in its own"
         )
-
-
-def _is_aggregate(element: ClauseElement) -> bool:
-    return isinstance(element, FunctionElement) and name_of(element) in AGGREGATES
 
 
 def is_distinct(element: object) -> bool:
