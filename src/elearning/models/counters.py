@@ -33,7 +33,18 @@ def expire_counting(session: Session, row: Record) -> None:
 
 
 def expire_counted(session: Session, model: type[Record], row_id: UUID | None) -> None:
-    """Expire a row that a trigger has changed, where the session holds it."""
+    """Expire a row that a trigger has changed, where the session holds it.
+
+    Args:
+        session: that may hold it.
+        model: its table.
+        row_id: its id; None where that is not loaded: it may be any row of the table.
+    """
+    if row_id is None:
+        for row in list(session.identity_map.values()):
+            if isinstance(row, model):
+                session.expire(row)
+        return
     held = session.identity_map.get(session.identity_key(model, row_id))
     if held is not None:
         session.expire(held)

@@ -76,10 +76,11 @@ class Router(Session):
         execution_options: Mapping[str, Any] | None = None,
     ) -> Connection:
         """Return the connection to the primary, on which the transaction stays then."""
-        if self._routes and not (bind_arguments or {}).get("bind"):
-            self._release()
-            self._pin(self._work.written or self._session_shard("connection()")[0])
-        return super().connection(bind_arguments, execution_options)
+        with self._deciding():
+            if self._routes and not (bind_arguments or {}).get("bind"):
+                self._release()
+                self._pin(self._work.written or self._session_shard("connection()")[0])
+            return super().connection(bind_arguments, execution_options)
 
     @property
     def _routes(self) -> bool:
@@ -172,8 +173,10 @@ class Router(Session):
             self._release()
             # At once: what an UPDATE reads to synchronize must come from the primary.
             self._pin(route.shard)
-        elif work.readers and route.shard not in work.readers:
-            self._release()
+        else:
+            if work.reading not in {None, route.shard}:
+                self._release()
+            work.reading = route.shard
         work.streams |= route.streams
         if route.shard in work.readers and route.shard in work.primaries and not self.dirty:
             # What was read from a replica is read again with what the primary has.
@@ -227,6 +230,12 @@ class Router(Session):
                 if home is not None and self._work.written is None:
                     self._release()
                     self._pin(self._nodes.home(home))
+        with self._deciding():
+            yield
+
+    @contextmanager
+    def _deciding(self) -> Iterator[None]:
+        """Forget what was decided inside the block for a transaction that has not begun."""
         try:
             yield
         finally:
@@ -309,7 +318,7 @@ class Router(Session):
             transaction is not None
             and transaction.is_active
             and transaction.origin is SessionTransactionOrigin.AUTOBEGIN
-            and work.readers
+            and work.reading is not None
             and not (self._flushing or work.primaries or work.streams)
             and not self.in_nested_transaction()
         ):

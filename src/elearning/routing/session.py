@@ -150,22 +150,25 @@ class RoutingSession(Router):
             """Write rows without a flush; see `Session.bulk_save_objects`."""
             objects = list(objects)
             assign_ids(objects, self.region)
-            self._pin_rows(objects)
-            super().bulk_save_objects(objects, *arguments, **options)
+            with self._deciding():
+                self._pin_rows(objects)
+                super().bulk_save_objects(objects, *arguments, **options)
 
         def bulk_insert_mappings(
             self, mapper: Any, mappings: Any, *arguments: Any, **options: Any
         ) -> None:
             """Insert rows of a table; see `Session.bulk_insert_mappings`."""
             mappings = [self._with_id(mapper, each) for each in mappings]
-            self._lead_values(mapper, mappings)
-            super().bulk_insert_mappings(mapper, mappings, *arguments, **options)
+            with self._deciding():
+                self._lead_values(mapper, mappings)
+                super().bulk_insert_mappings(mapper, mappings, *arguments, **options)
 
         def bulk_update_mappings(self, mapper: Any, mappings: Any) -> None:
             """Update rows of a table by their ids; see `Session.bulk_update_mappings`."""
             mappings = list(mappings)
-            self._lead_values(mapper, mappings)
-            super().bulk_update_mappings(mapper, mappings)
+            with self._deciding():
+                self._lead_values(mapper, mappings)
+                super().bulk_update_mappings(mapper, mappings)
 
     def _before_flush(self, _: UOWTransaction, __: object) -> None:
         assign_ids(self.new, self.region)
