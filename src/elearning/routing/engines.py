@@ -212,6 +212,7 @@ class Engines:
         else:
             node.reader = self._engine(node, url, self._pool_size, **_READS)
             node.engine = node.reader.execution_options(isolation_level="READ COMMITTED")
+        node.read_only = node.engine.execution_options(postgresql_readonly=True)
         listen(node)
         return node
 

@@ -56,6 +56,8 @@ class Node:
     state: ShardState
     engine: Engine = field(init=False)
     reader: Engine = field(init=False)
+    read_only: Engine = field(init=False)
+    """Runs transactions that the server lets write nothing."""
     arguments: dict[str, object] = field(default_factory=dict)
     """How it is connected to, beside what its URL says."""
     wires: WeakSet[Wire] = field(default_factory=WeakSet)

@@ -52,7 +52,7 @@ class ReadOnlyRoutingSession(RoutingSession):
         return self._primary(shard)
 
     def _primary(self, shard: str) -> Engine:
-        return super()._primary(shard).execution_options(postgresql_readonly=True)
+        return self._nodes.primary(shard).read_only
 
     def _pin_rows(self, rows: Any) -> None:
         for row in rows:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Sequence
+from random import Random
 from time import monotonic
 
 from sqlalchemy import Connection
@@ -33,6 +33,7 @@ _REPLAYED = (
     "SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn() >= CAST(%(lsn)s AS pg_lsn), "
     "(SELECT received_tli FROM pg_stat_wal_receiver) FROM pg_sleep(%(seconds)s)"
 )
+_random = Random()  # noqa: S311 - it spreads the load; a test's own seed is left alone
 _FIRST_PAUSE = 0.001
 _SLOW = 1.0  # seconds in which a replica is not waited for again after that was in vain
 
@@ -105,12 +106,12 @@ def choose_replica(
         fit = ready
     if len(fit) < 2:  # noqa: PLR2004 - one is no choice
         return fit[0] if fit else None
-    return random.choice(fit)  # noqa: S311 - it spreads the load
+    return _random.choice(fit)
 
 
 def _wait(replicas: list[Node], needed: Position, max_wait: float) -> Node | None:
     deadline = monotonic() + max_wait
-    random.shuffle(replicas)
+    _random.shuffle(replicas)
     for node in replicas:
         seconds = 0.0 if node.slow_until > monotonic() else max(0.0, deadline - monotonic())
         try:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import threading
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 from psycopg import AsyncConnection, Error
@@ -41,6 +41,7 @@ SELECT pg_is_in_recovery() AS is_replica,
 FROM (VALUES (1)) AS one LEFT JOIN pg_stat_wal_receiver AS receiver ON true
 """
 _GRACE = 0.05  # seconds in which an answer is read that came while this process stood still
+_random = Random()  # noqa: S311 - it spreads the load; a test's own seed is left alone
 _END = 5.0  # seconds to end the thread in
 
 
@@ -117,7 +118,7 @@ class _Watcher:
         try:
             while True:
                 await asyncio.sleep(interval)
-                interval = self._limits.check_interval * random.uniform(0.75, 1.25)  # noqa: S311
+                interval = self._limits.check_interval * _random.uniform(0.75, 1.25)
                 try:
                     await self._look()
                 except Exception:

@@ -22,6 +22,8 @@ class UnitOfWork:
     """The shards whose primary it is on, and the connection once there is one."""
     readers: dict[str, Node] = field(default_factory=dict)
     """The node that it reads, by shard: one for all its reads, or they could go back in time."""
+    reading: str | None = None
+    """The shard whose replica's connection it holds."""
     seen: set[str] = field(default_factory=set)
     """The shards that it has read something of."""
     failed: set[Node] = field(default_factory=set)
