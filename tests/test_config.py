@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from elearning.config import Settings
+from elearning.config import Limits, Settings
 from elearning.errors import SettingsError, UnknownRegion
 from elearning.regions import Region
 
@@ -236,3 +236,26 @@ print("quiet")
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.stdout == "quiet\n", done.stderr
+
+
+def test_limits_have_defaults_and_can_be_set() -> None:
+    assert Settings.from_mapping(BASE).limits == Limits(
+        max_wait=0.5,
+        max_lag_seconds=60,
+        max_lag_bytes=8 * 2**20,
+        check_interval=1,
+        max_silence=1.5,
+    )
+    some = {"ELEARNING_MAX_WAIT": "0", "ELEARNING_MAX_LAG_BYTES": "1e3"}
+    assert Settings.from_mapping(BASE | some).limits == Limits(max_wait=0, max_lag_bytes=1000)
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf", "1 s"])
+def test_a_limit_that_is_no_number(text: str) -> None:
+    with pytest.raises(SettingsError, match="ELEARNING_MAX_LAG_SECONDS: is .*, expected a number"):
+        Settings.from_mapping(BASE | {"ELEARNING_MAX_LAG_SECONDS": text})
+
+
+def test_nodes_cannot_be_looked_at_all_the_time() -> None:
+    with pytest.raises(SettingsError, match="ELEARNING_CHECK_INTERVAL: is '0', .* above 0"):
+        Settings.from_mapping(BASE | {"ELEARNING_CHECK_INTERVAL": "0"})

@@ -26,6 +26,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from math import inf, nan
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
@@ -75,6 +76,8 @@ class Limits:
     ``max_lag_bytes``, as at GitLab: seconds mean nothing where nothing is written.
     """
 
+    _OVER_0: ClassVar = frozenset({"check_interval", "max_silence"})
+
     max_wait: float = 0.5
     """A read waits so long for a replica to have what it must see; then the primary reads."""
     max_lag_seconds: float = 60.0
@@ -89,13 +92,13 @@ class Limits:
         """Read the limits that are set.
 
         Raises:
-            SettingsError: one is no number, or below 0.
+            SettingsError: one is no number, or too small.
         """
         found: dict[str, float] = {}
         for each in fields(cls):
             variable = f"ELEARNING_{each.name.upper()}"
             if text := values.get(variable, "").strip():
-                found[each.name] = _number(variable, text)
+                found[each.name] = _number(variable, text, over_0=each.name in cls._OVER_0)
         return cls(**found)
 
 
@@ -211,13 +214,14 @@ def _dotenv(path: Path) -> dict[str, str]:
     return values
 
 
-def _number(variable: str, text: str) -> float:
+def _number(variable: str, text: str, *, over_0: bool) -> float:
     try:
         number = float(text)
     except ValueError:
         number = nan
-    if not 0 <= number < inf:
-        raise SettingsError(variable=variable, problem=f"is {text!r}, expected a number, 0 or more")
+    if not 0 <= number < inf or (over_0 and not number):
+        least = "above 0" if over_0 else "0 or more"
+        raise SettingsError(variable=variable, problem=f"is {text!r}, expected a number, {least}")
     return number
 
 
