@@ -13,7 +13,17 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, TypeVarTuple, overload
 from uuid import UUID
 
-from sqlalchemy import CompoundSelect, Delete, Engine, Insert, Result, ScalarResult, Select, Update
+from sqlalchemy import (
+    CompoundSelect,
+    Delete,
+    Engine,
+    Insert,
+    Result,
+    ScalarResult,
+    Select,
+    Update,
+    inspect,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import FromStatement, Session
 from sqlalchemy.sql.elements import TextClause
@@ -57,6 +67,10 @@ class ReadOnlyRoutingSession(RoutingSession):
     def _pin_rows(self, rows: Any) -> None:
         for row in rows:
             raise ReadOnlySession(what=f"write {row!r}")
+
+    def _lead_values(self, mapper: Any, mappings: Any) -> None:
+        for _ in mappings:
+            raise ReadOnlySession(what=f"write rows of {inspect(mapper).class_.__name__}")
 
 
 class ReadSession:
