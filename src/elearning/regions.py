@@ -36,6 +36,8 @@ class Region(StrEnum):
         Raises:
             UnknownRegion: no region has this name.
         """
+        if isinstance(value, cls):
+            return value
         try:
             return cls(value)
         except ValueError:

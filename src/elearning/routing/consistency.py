@@ -26,6 +26,8 @@ class Consistency(StrEnum):
         Raises:
             InvalidText: no level has this name.
         """
+        if isinstance(value, cls):
+            return value
         try:
             return cls(value)
         except ValueError:
