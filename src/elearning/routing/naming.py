@@ -6,9 +6,9 @@ INSERT, the values. Nothing else: an inequality or an OR names no region.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeGuard
 from uuid import UUID
 
 from sqlalchemy import Column, CompoundSelect, Delete, Insert, Select, Table, Update, inspect
@@ -57,7 +57,9 @@ def ids_in(names: Names, rows: Sequence[Mapping[str, Any]]) -> set[UUID]:
     """
     for name in names:
         if isinstance(name, BindParameter):
-            found = {one for row in rows for one in _ids(_values(name, row))}
+            found: set[UUID] = set()
+            for row in rows:
+                _add_ids(found, _value(name, row))
         else:
             parts = [ids_in(part, rows) for part in name]
             found = set().union(*parts) if all(parts) else set()
@@ -72,7 +74,7 @@ def _names(statement: object, *, globals_too: bool) -> Names:
     if not isinstance(statement, Select | Update | Delete):
         return ()
     found: Names = tuple(_compared(statement.whereclause, globals_too=globals_too))
-    if isinstance(statement, Select) and (inner := _inner(statement)) is not None:
+    if _has_inner(statement) and (inner := _inner(statement)) is not None:
         found += _names(inner, globals_too=globals_too)
     return found
 
@@ -93,6 +95,14 @@ def _compared(where: object, *, globals_too: bool) -> Iterator[BindParameter[Any
                     column, globals_too=globals_too
                 ):
                     yield other
+
+
+def _has_inner(statement: Select[Any] | Update | Delete) -> TypeGuard[Select[Any]]:
+    # What SQLAlchemy does to tell the FROM of a SELECT takes as long as to compile it.
+    return isinstance(statement, Select) and any(
+        isinstance(part, Select | CompoundSelect) and part is not statement
+        for part in visitors.iterate(statement)
+    )
 
 
 def _inner(statement: Select[Any]) -> object | None:
@@ -157,19 +167,21 @@ def _keys(model: type[Record]) -> tuple[str, ...]:
     return ("id",) if model.__owner__ is None else ("id", f"{model.__owner__}_id")
 
 
-def _values(bind: BindParameter[Any], parameters: Mapping[str, Any]) -> Iterable[object]:
-    value = parameters.get(bind.key, _MISSING) if parameters else _MISSING
-    if value is _MISSING:
-        value = bind.effective_value
-    return value if isinstance(value, list | tuple | set | frozenset) else (value,)
+def _value(bind: BindParameter[Any], parameters: Mapping[str, Any]) -> object:
+    if parameters and bind.key in parameters:
+        return parameters[bind.key]
+    return bind.effective_value
 
 
-def _ids(values: Iterable[object]) -> Iterator[UUID]:
-    for value in values:
+def _add_ids(found: set[UUID], value: object) -> None:
+    if isinstance(value, UUID):
+        found.add(value)
+        return
+    for each in value if isinstance(value, _SEVERAL) else (value,):
         # selectinload passes rows of one column where the key is composite.
-        one = _uuid(value[0] if isinstance(value, tuple) and value else value)
+        one = _uuid(each[0] if isinstance(each, tuple) and each else each)
         if one is not None:
-            yield one
+            found.add(one)
 
 
 def _uuid(value: object) -> UUID | None:
@@ -214,7 +226,7 @@ def inserted_ids(statement: Insert, parameters: Parameters) -> set[UUID]:
     return found
 
 
-_MISSING = object()
+_SEVERAL = (list, tuple, set, frozenset)
 _MODELS: dict[str, type[Record]] = {
     mapper.local_table.name: mapper.class_
     for mapper in Base.registry.mappers

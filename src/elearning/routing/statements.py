@@ -18,6 +18,8 @@ __all__ = ["Form", "form_of", "ids_of"]
 
 _MOST = 2000  # forms that are remembered; SQLAlchemy's own cache keeps 500 for each engine
 _NOTHING: dict[str, Any] = {}
+_ONE_ROW = (dict, Mapping)  # to tell a dict takes no time, to tell a Mapping does
+_KEPT = "_elearning_form"  # an attribute of statements
 
 
 class Form(NamedTuple):
@@ -43,6 +45,16 @@ def form_of(statement: Any) -> Form:
     key: CacheKey | None = statement._generate_cache_key()  # noqa: SLF001 - as above
     if key is None:
         return Form(obstacle(statement), names_of(statement))
+    kept = statement.__dict__.get(_KEPT)
+    # One that was copied along into another statement belongs to another key.
+    if kept is not None and kept[0] is key:
+        return kept[1]  # type: ignore[no-any-return]
+    form = _remembered(statement, key)
+    statement.__dict__[_KEPT] = (key, form)
+    return form
+
+
+def _remembered(statement: Any, key: CacheKey) -> Form:
     known = _known.get(key.key)
     if known is None:
         form = Form(obstacle(statement), names_of(statement))
@@ -63,7 +75,7 @@ def ids_of(statement: Any, form: Form, parameters: Parameters) -> set[UUID]:
         return set()
     if not parameters:
         return ids_in(form.names, (_NOTHING,))
-    return ids_in(form.names, [parameters] if isinstance(parameters, Mapping) else parameters)
+    return ids_in(form.names, (parameters,) if isinstance(parameters, _ONE_ROW) else parameters)
 
 
 def _places(names: Names, binds: Sequence[BindParameter[Any]]) -> Any:
