@@ -74,7 +74,9 @@ class Engines:
                 )
                 for number, url in enumerate(shard.replicas, start=1)
             )
-        self._homes = {region: shard.name for shard in settings.shards for region in shard.regions}
+        self._homes: dict[str, str] = {
+            region: shard.name for shard in settings.shards for region in shard.regions
+        }
         self._by_engine = {
             engine: node for node in self.nodes for engine in (node.engine, node.reader)
         }
@@ -116,8 +118,11 @@ class Engines:
 
     def replicas(self, shard: str) -> tuple[Node, ...]:
         """Return a shard's replicas; empty where none is configured."""
-        self.primary(shard)
-        return self._replicas[shard]
+        try:
+            return self._replicas[shard]
+        except KeyError:
+            self.primary(shard)  # says that there is none
+            raise
 
     def home(self, region: Region | str) -> str:
         """Return the name of the shard that hosts a region.
@@ -125,7 +130,10 @@ class Engines:
         Raises:
             UnknownRegion: no region has this name.
         """
-        return self._homes[Region.parse(region)]
+        try:
+            return self._homes[region]
+        except (KeyError, TypeError):
+            return self._homes[Region.parse(region)]
 
     def node_of(self, engine: Engine) -> Node | None:
         """Return the node that an engine belongs to, or None for a strange engine."""

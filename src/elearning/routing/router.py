@@ -59,16 +59,14 @@ class Router(Session):
         **options: Any,
     ) -> Engine | Connection:
         """Return the node for a statement, or for a flush."""
+        if route is not None:
+            return self._reader(route) if route.obstacle is None else self._pin(route.shard)
         if bind is not None or not self._routes:
             return super().get_bind(mapper, clause=clause, bind=bind, **options)
-        if route is None:
-            # A flush or a bulk method: never a replica. Outside a transaction somebody
-            # only asks, and that must not decide anything.
-            shard = self._work.written or self._session_shard("this statement")[0]
-            if self.in_transaction():
-                return self._pin(shard)
-            return self._primary(shard)
-        return self._reader(route) if route.reads else self._pin(route.shard)
+        # A flush or a bulk method: never a replica. Outside a transaction somebody
+        # only asks, and that must not decide anything.
+        shard = self._work.written or self._session_shard("this statement")[0]
+        return self._pin(shard) if self.in_transaction() else self._primary(shard)
 
     def connection(
         self,
@@ -139,7 +137,7 @@ class Router(Session):
             shard, why = (
                 self._named_shard(statement, form, params)
                 or (self._work.written and (self._work.written, "the transaction writes there"))
-                or self._session_shard(f"{type(statement).__name__.lower()} statement")
+                or self._session_shard(statement)
             )
         return Route(shard, why, form.obstacle, streams)
 
@@ -147,25 +145,29 @@ class Router(Session):
         """Return the shard of the ids that a statement names, if it names any."""
         shards: dict[str, Region] = {}
         for one in ids_of(statement, form, params):
-            # An id that carries no region is of no row: the others decide.
-            with suppress(InvalidId):
+            try:
                 region = region_of(one)
-                shards[self._nodes.home(region)] = region
+            except InvalidId:
+                # An id that carries no region is of no row: the others decide.
+                continue
+            shards[self._nodes.home(region)] = region
         if len(shards) > 1:
             first, second, *_ = sorted(shards)
             if form.obstacle is None:
                 raise CrossShardRead(shards=", ".join(sorted(shards)))
             raise CrossShardWrite(first=first, second=second)
         for shard, region in shards.items():
-            return shard, f"an id of {region}"
+            return shard, "an id of " + region
         return None
 
-    def _session_shard(self, what: str) -> tuple[str, str]:
+    def _session_shard(self, what: object) -> tuple[str, str]:
+        """Return the shard of the session's region, for a statement or what this text says."""
         if self.region is not None:
-            return self._nodes.home(self.region), f"the session's region {self.region}"
+            return self._nodes.home(self.region), "the session's region " + self.region
         if len(self._nodes.shards) == 1:
             return self._nodes.shards[0], "there is one shard"
-        raise RegionRequired(statement=what)
+        named = what if isinstance(what, str) else f"{type(what).__name__.lower()} statement"
+        raise RegionRequired(statement=named)
 
     def _enter(self, route: Route, options: dict[str, Any]) -> None:
         work = self._work
@@ -282,8 +284,9 @@ class Router(Session):
         needed = self.token.get(shard) if self.consistency is Consistency.SESSION else None
         if alone or needed == UNKNOWN:
             return None
-        usable = [node for node in replicas if node not in self._work.failed]
-        return choose_replica(usable, needed, self._longest_wait)
+        if failed := self._work.failed:
+            replicas = tuple(node for node in replicas if node not in failed)
+        return choose_replica(replicas, needed, self._longest_wait)
 
     @property
     def _longest_wait(self) -> float:
