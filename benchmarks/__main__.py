@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from benchmarks import guard, migrations, progress, reads, writes
+from benchmarks import guard, migrations, progress, reads, routing, writes
 from elearning.routing import Engines
 from elearning.testing.databases import migrated_cluster
 
@@ -22,6 +22,9 @@ def main() -> None:
         with Engines(settings) as engines:
             for benchmark in (
                 reads.point_reads,
+                reads.async_point_reads,
+                routing.decisions,
+                routing.reads,
                 writes.enrollments,
                 progress.one_lesson,
                 progress.many_lessons,

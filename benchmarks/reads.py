@@ -2,45 +2,60 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import psycopg
 from rich.table import Table
-from sqlalchemy import select
+from sqlalchemy import create_engine, select
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.ext.horizontal_shard import ShardedSession
 from sqlalchemy.orm import Session
 
 from benchmarks.courses import connect
-from benchmarks.timing import compare
+from benchmarks.timing import measure, measure_async, speeds
+from elearning.config import Settings
 from elearning.ids import region_of
 from elearning.models import User
-from elearning.routing import Engines, RoutingSession
+from elearning.routing import AsyncRoutingSession, Engines, RoutingSession
 from elearning.testing.factories import UserFactory, bound
 
-ROUNDS = 1500
+ROUNDS = 150
+READS = 10  # in a turn
+
+_COLUMNS = ", ".join(column.name for column in User.__table__.columns)
+_BY_ID = f"SELECT {_COLUMNS} FROM users WHERE id = %s"  # noqa: S608 - our own columns
+_PLAIN, _SHARDED, _ROUTING = "plain Session, one engine", "ShardedSession", "RoutingSession"
+_RAW = "raw psycopg, autocommit"
+_ASYNC_PLAIN, _ASYNC_ROUTING = "plain AsyncSession, one engine", "AsyncRoutingSession"
+_ASYNC_RAW = "raw psycopg, asyncio"
 
 
 def point_reads(engines: Engines) -> Table:
-    """Compare raw psycopg, a plain Session, ShardedSession and RoutingSession."""
-    with RoutingSession(engines=engines, region="europe") as session, bound(session):
-        user_id = UserFactory.create().id
-        session.commit()
-        # The replica has it from here on.
-        session.execute(select(User.id).where(User.id == user_id)).one()
-    replica = engines.replicas("eu")[0].engine
-    raw = connect(replica.url)
-    columns = ", ".join(column.name for column in User.__table__.columns)
-    statement = f"SELECT {columns} FROM users WHERE id = %s"  # noqa: S608 - our own columns
-    shards = {shard: engines.replicas(shard)[0].engine for shard in engines.shards}
+    """Compare a plain Session, ShardedSession, RoutingSession and raw psycopg.
 
-    def by_psycopg() -> object:
-        return raw.execute(statement, [user_id]).fetchone()
+    The engines of the first two are ordinary ones, with SQLAlchemy's defaults, on the same
+    replica.
+    """
+    user_id = _somebody(engines)
+    urls = {shard: engines.replicas(shard)[0].engine.url for shard in engines.shards}
+    shards = {shard: create_engine(url) for shard, url in urls.items()}
+    replica = shards["eu"]
+    raw = connect(urls["eu"])
 
     def by_session() -> object:
         with Session(replica) as session:
             return session.get_one(User, user_id)
 
+    def home(mapper: object, primary_key: Any, **_: object) -> list[str]:  # noqa: ARG001
+        return [engines.home(region_of(primary_key[0]))]
+
     def by_sharded_session() -> object:
         with ShardedSession(
             shard_chooser=lambda *_: "eu",
-            identity_chooser=lambda _m, key, **_: [engines.home(region_of(key[0]))],
+            identity_chooser=home,
             execute_chooser=lambda _: ["eu"],
             shards=shards,
         ) as session:
@@ -51,15 +66,75 @@ def point_reads(engines: Engines) -> Table:
             return session.get_one(User, user_id)
 
     try:
-        return compare(
-            "point read by id, a session for each",
+        times = measure(
             {
-                "plain Session, one engine": by_session,
-                "ShardedSession": by_sharded_session,
-                "RoutingSession": by_routing_session,
-                "raw psycopg, autocommit": by_psycopg,
+                _PLAIN: by_session,
+                _SHARDED: by_sharded_session,
+                _ROUTING: by_routing_session,
+                _RAW: lambda: raw.execute(_BY_ID, [user_id]).fetchone(),
             },
             ROUNDS,
+            warm_up=ROUNDS // 10,
+            repeat=READS,
         )
     finally:
         raw.close()
+        for engine in shards.values():
+            engine.dispose()
+    return speeds(
+        "point read by id, a session for each",
+        times,
+        {_PLAIN: ">= 1.9", _SHARDED: ">= 2.1", _RAW: ""},
+        of=_ROUTING,
+    )
+
+
+def async_point_reads(engines: Engines) -> Table:
+    """Compare the same with asyncio, all in one event loop."""
+    return asyncio.run(_async_point_reads(engines.settings, _somebody(engines)))
+
+
+async def _async_point_reads(settings: Settings, user_id: UUID) -> Table:
+    engines = Engines(settings, asynchronous=True)
+    url = engines.replicas("eu")[0].engine.url
+    replica = create_async_engine(url)
+    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    raw = await psycopg.AsyncConnection.connect(plain, autocommit=True)
+
+    async def by_session() -> object:
+        async with AsyncSession(replica) as session:
+            return await session.get_one(User, user_id)
+
+    async def by_routing_session() -> object:
+        async with AsyncRoutingSession(engines=engines, region="asia") as session:
+            return await session.get_one(User, user_id)
+
+    async def by_psycopg() -> object:
+        return await (await raw.execute(_BY_ID, [user_id])).fetchone()
+
+    contenders: dict[str, Callable[[], Awaitable[object]]] = {
+        _ASYNC_PLAIN: by_session,
+        _ASYNC_ROUTING: by_routing_session,
+        _ASYNC_RAW: by_psycopg,
+    }
+    try:
+        times = await measure_async(contenders, ROUNDS, warm_up=ROUNDS // 10, repeat=READS)
+    finally:
+        await raw.close()
+        await replica.dispose()
+        await engines.close_async()
+    return speeds(
+        "the same with asyncio",
+        times,
+        {_ASYNC_PLAIN: ">= 1.4", _ASYNC_RAW: ""},
+        of=_ASYNC_ROUTING,
+    )
+
+
+def _somebody(engines: Engines) -> UUID:
+    """Make a user, and wait until the replica has it."""
+    with RoutingSession(engines=engines, region="europe") as session, bound(session):
+        user_id = UserFactory.create().id
+        session.commit()
+        session.execute(select(User.id).where(User.id == user_id)).one()
+    return user_id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from random import Random
 from statistics import median
 from time import perf_counter
@@ -34,20 +34,42 @@ def measure(
         after: the same, at the end of the turn.
     """
     times: dict[str, list[float]] = {name: [] for name in contenders}
-    names = list(contenders)
+    for name, counts in _turns(contenders, rounds, warm_up):
+        if before:
+            before(name)
+        taken = [_seconds(contenders[name]) for _ in range(repeat)]
+        if after:
+            after(name)
+        if counts:
+            times[name] += taken
+    return times
+
+
+async def measure_async(
+    contenders: Mapping[str, Callable[[], Awaitable[object]]],
+    rounds: int,
+    *,
+    warm_up: int = 0,
+    repeat: int = 1,
+) -> dict[str, list[float]]:
+    """Do as `measure` in the running event loop."""
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for name, counts in _turns(contenders, rounds, warm_up):
+        taken = [await _seconds_async(contenders[name]) for _ in range(repeat)]
+        if counts:
+            times[name] += taken
+    return times
+
+
+def _turns(names: Iterable[str], rounds: int, warm_up: int) -> Iterator[tuple[str, bool]]:
+    """Yield whose turn it is, and whether it counts."""
+    names = list(names)
     order = Random(rounds)  # noqa: S311 - no secret
     for number in range(warm_up + rounds):
         # In another order each round: whoever always followed the same one would be marked by it.
         order.shuffle(names)
         for name in names:
-            if before:
-                before(name)
-            taken = [_seconds(contenders[name]) for _ in range(repeat)]
-            if after:
-                after(name)
-            if number >= warm_up:
-                times[name] += taken
-    return times
+            yield name, number >= warm_up
 
 
 def compare(title: str, contenders: Contenders, rounds: int) -> Table:
@@ -85,9 +107,57 @@ def ratios(title: str, groups: Iterable[Times], targets: Mapping[str, str] | Non
         for name, measured in times.items():
             ratio = median(one / base for one, base in zip(measured, first, strict=True))
             target = (targets or {}).get(name, "")
-            table.add_row(name, _duration(median(measured)), f"{ratio:.2f}", target)
+            table.add_row(name, duration(median(measured)), f"{ratio:.2f}", target)
         table.add_section()
     return table
+
+
+def differences(
+    title: str,
+    pairs: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    targets: Mapping[str, str] | None = None,
+) -> Table:
+    """Return a table of what the second of each pair takes more than the first.
+
+    That is the median of the differences in each round.
+
+    Args:
+        title: of the table.
+        pairs: what is compared, each with its times without something and with it.
+        targets: what a difference is to be, by the name of the pair.
+    """
+    table = Table("", "without", "with", "added", "target", title=title)
+    for name, (without, with_it) in pairs.items():
+        added = median(more - base for base, more in zip(without, with_it, strict=True))
+        middles = (duration(median(times)) for times in (without, with_it))
+        table.add_row(name, *middles, duration(added), (targets or {}).get(name, ""))
+    return table
+
+
+def speeds(title: str, times: Times, targets: Mapping[str, str], *, of: str) -> Table:
+    """Return a table of medians, and of how many times as fast as each other one is.
+
+    That is the median of the ratios in each round.
+
+    Args:
+        title: of the table.
+        times: by contender.
+        targets: what its speed is to be, by the other's name.
+        of: the one whose speed is told.
+    """
+    table = Table("", "median", "p95", f"times as fast: {of}", "target", title=title)
+    for name, measured in times.items():
+        p95 = sorted(measured)[int(len(measured) * 0.95)]
+        speed = median(other / own for own, other in zip(times[of], measured, strict=True))
+        told = "" if name == of else f"{speed:.2f}"
+        table.add_row(name, duration(median(measured)), duration(p95), told, targets.get(name, ""))
+    return table
+
+
+async def _seconds_async(run: Callable[[], Awaitable[object]]) -> float:
+    start = perf_counter()
+    await run()
+    return perf_counter() - start
 
 
 def _seconds(run: Callable[[], object]) -> float:
@@ -96,8 +166,9 @@ def _seconds(run: Callable[[], object]) -> float:
     return perf_counter() - start
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a time with its unit."""
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
+        if abs(seconds) >= size:
             return f"{seconds / size:,.2f} {unit}"
     return f"{seconds * 1e6:,.1f} µs"
