@@ -12,8 +12,9 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from elearning.errors import NotMergeable
 from elearning.routing.fanout.division import EXACT, average
+from elearning.routing.fanout.functions import name_of
 from elearning.routing.fanout.kinds import Kind, comparable, kind_of, place_in_order
-from elearning.routing.fanout.screen import is_distinct, name_of
+from elearning.routing.fanout.screen import is_distinct
 
 __all__ = ["Merge", "first", "merge_of"]
 

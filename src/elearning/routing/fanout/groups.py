@@ -11,11 +11,12 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from elearning.errors import NotMergeable
 from elearning.routing.fanout.aggregates import first, merge_average, merge_of
+from elearning.routing.fanout.functions import name_of
 from elearning.routing.fanout.kinds import Kind, identity, kind_of
 from elearning.routing.fanout.locality import Locality
 from elearning.routing.fanout.parts import same
 from elearning.routing.fanout.schema import place_of
-from elearning.routing.fanout.screen import aggregates_in, bare, name_of
+from elearning.routing.fanout.screen import aggregates_in, bare
 
 __all__ = ["Groups"]
 
@@ -74,6 +75,8 @@ class Groups:
     def _merge(self, position: int, element: object) -> Callable[[Rows], Any]:
         if self._is_fixed(element):
             return lambda rows: first(rows)[position]
+        if not isinstance(element, ColumnElement):
+            raise NotMergeable(reason=f"{element} may differ inside a group; group by its id")
         expression = bare(element)
         aggregates = aggregates_in(expression)
         if len(aggregates) != 1 or aggregates[0] is not expression:

@@ -29,8 +29,9 @@ from sqlalchemy.types import TypeEngine
 
 from elearning.errors import NotMergeable
 from elearning.models import Base
+from elearning.routing.fanout.functions import name_of
 from elearning.routing.fanout.schema import place_of
-from elearning.routing.fanout.screen import bare, name_of
+from elearning.routing.fanout.screen import bare
 
 __all__ = ["Kind", "comparable", "identity", "kind_of", "place_in_order"]
 

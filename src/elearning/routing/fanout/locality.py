@@ -195,4 +195,4 @@ def _names(sources: Iterable[FromClause]) -> str:
 
 def _name(source: FromClause) -> str:
     table = table_of(source)
-    return type(source).__name__.lower() if table is None else table.name
+    return source.__visit_name__ if table is None else table.name

@@ -159,7 +159,6 @@ def _check_rows(statement: Select[Any]) -> None:
             statement._group_by_clauses  # noqa: SLF001
             or statement._having_criteria  # noqa: SLF001
             or statement._distinct  # noqa: SLF001
-            or statement._distinct_on  # noqa: SLF001
             or any(aggregates_in(column) for column in statement.selected_columns)
         ),
         "a window would see the rows of one page": any(

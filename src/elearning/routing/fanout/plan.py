@@ -202,7 +202,7 @@ def _merge_groups(
             reason="HAVING would see the groups of one shard; filter the result, or group by the "
             "owner's id"
         )
-    if statement._distinct or statement._distinct_on:  # noqa: SLF001
+    if statement._distinct:  # noqa: SLF001
         raise NotMergeable(reason="DISTINCT of groups is not merged; use set() on the result")
     groups = Groups(keys, locality, len(columns))
     for column in columns:
@@ -230,8 +230,6 @@ def _merge_rows(
     *,
     grouped: bool,
 ) -> Plan:
-    if statement._distinct_on:  # noqa: SLF001 - there are no public names
-        raise NotMergeable(reason="DISTINCT ON is not merged; use a window function by owner")
     distinct = bool(statement._distinct) and _repeats(statement, locality, cut, grouped=grouped)  # noqa: SLF001
     asked = statement
     if cut.limit is not None or cut.offset is not None:

@@ -7,20 +7,18 @@ text, no clocks, no random numbers, nothing that depends on a server's time zone
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Date, DateTime, Select
+from sqlalchemy import Select
 from sqlalchemy.sql.elements import (
+    BinaryExpression,
     BindParameter,
     Case,
-    Cast,
     ClauseElement,
     ClauseList,
     CollationClause,
     ColumnClause,
     ColumnElement,
-    Extract,
     FunctionFilter,
     Grouping,
     Label,
@@ -36,65 +34,20 @@ from sqlalchemy.sql.operators import distinct_op
 from sqlalchemy.sql.selectable import SelectBase
 
 from elearning.errors import NotMergeable
+from elearning.routing.fanout.functions import AGGREGATES, check_function, name_of
+from elearning.routing.fanout.zones import check_zones
 
 __all__ = [
-    "AGGREGATES",
     "aggregates_in",
     "bare",
     "check_elements",
     "inside",
     "is_distinct",
-    "name_of",
     "windows_in",
 ]
 
-AGGREGATES = frozenset(
-    """
-    array_agg avg bit_and bit_or bool_and bool_or count every json_agg jsonb_agg
-    jsonb_object_agg max min mode percentile_cont percentile_disc stddev stddev_pop
-    stddev_samp string_agg sum var_pop var_samp variance
-    """.split()  # noqa: SIM905 - many words read better without quotes
-)
-"""Functions over the rows of a group."""
-
-_BY_ROW = frozenset(
-    """
-    abs btrim ceil char_length coalesce concat date_trunc floor get_byte greatest jsonb_build_object
-    least left length lower ltrim mod nullif replace right round rtrim split_part strpos
-    substr substring timezone trim trunc upper uuid_send
-    """.split()  # noqa: SIM905
-)
-"""Functions of one row's values alone."""
-
-_WINDOWS = frozenset(
-    """
-    cume_dist dense_rank first_value lag last_value lead nth_value ntile percent_rank rank
-    row_number
-    """.split()  # noqa: SIM905
-)
-
-_CLOCKS = frozenset(
-    [
-        "clock_timestamp",
-        "current_date",
-        "current_time",
-        "current_timestamp",
-        "localtime",
-        "localtimestamp",
-        "now",
-        "statement_timestamp",
-        "sysdate",
-        "transaction_timestamp",
-    ]
-)
-
-_WITH_ZONE = {"date_trunc": 3, "timezone": 2}
-"""How many arguments functions of time have that name the zone."""
-
-_AS_TEXT = {"concat", "json_agg", "jsonb_agg", "jsonb_build_object", "jsonb_object_agg"}
-"""Functions that write their arguments as text, times in the server's zone."""
-
 _ELEMENTS = (
+    BinaryExpression,
     BindParameter,
     Case,
     ClauseList,
@@ -161,7 +114,8 @@ def check_elements(
             for each in _selects(part):
                 subquery(each)
         else:
-            _check(part, parameters)
+            _check(part)
+            check_zones(part, parameters)
 
 
 def _selects(element: SelectBase) -> list[Select[Any]]:
@@ -173,73 +127,19 @@ def _selects(element: SelectBase) -> list[Select[Any]]:
     return _selects(inner)
 
 
-def _check(part: ClauseElement, parameters: Mapping[str, Any]) -> None:
+def _check(part: ClauseElement) -> None:
     match part:
         case TextClause():
             raise NotMergeable(reason="text() is not understood; write it with columns")
         case FunctionElement():
-            _check_function(part)
-        case Cast():
-            _check_zone(part.clause, "a cast")
-            _check_zone(part, "a cast")
-        case Extract():
-            _check_zone(part.expr, "extract()")
+            check_function(part)
         # count(*), and EXISTS (SELECT 1 …) as relationships write it.
         case ColumnClause() if part.is_literal and part.name not in {"*", "1"}:
             raise NotMergeable(reason="literal_column() is not understood; write it with columns")
-        case BindParameter():
-            value = parameters.get(part.key, part.effective_value)
-            for each in value if isinstance(value, list | tuple | set | frozenset) else (value,):
-                _check_value(each, part)
         case WithinGroup() | Over() | FunctionFilter() | TypeCoerce() | Label():
             pass
         case _ if not isinstance(part, _ELEMENTS):
             raise NotMergeable(reason=f"{type(part).__name__} is not understood")
-
-
-def _check_function(function: FunctionElement[Any]) -> None:
-    name = name_of(function)
-    if name in _CLOCKS:
-        raise NotMergeable(
-            reason=f"each server has a clock of its own, so {name}() differs; pass the time"
-        )
-    # Without a zone the server's is used.
-    if len(function.clauses) < _WITH_ZONE.get(name, 0):
-        raise NotMergeable(
-            reason=f"{name}() depends on each server's time zone; name the zone in it"
-        )
-    if name in _AS_TEXT:
-        for argument in function.clauses:
-            _check_zone(argument, "a text")
-    if name not in _BY_ROW | AGGREGATES | _WINDOWS:
-        raise NotMergeable(
-            reason=f"the function {name}() is not known to give the same on every shard"
-        )
-
-
-def name_of(function: FunctionElement[Any]) -> str:
-    """Return the name of a function, with its package, in small letters."""
-    return ".".join(str(name) for name in (*function.packagenames, function.name)).lower()
-
-
-def _check_zone(element: ColumnElement[Any], what: str) -> None:
-    zoned = isinstance(element.type, DateTime) and element.type.timezone
-    if what == "extract()" and not isinstance(element.type, Date):
-        zoned = not (isinstance(element, FunctionElement) and name_of(element) == "timezone")
-    if zoned:
-        raise NotMergeable(
-            reason=f"{what} of a time depends on each server's time zone; use "
-            "func.timezone('UTC', column)"
-        )
-
-
-def _check_value(value: object, parameter: BindParameter[Any]) -> None:
-    naive = isinstance(value, datetime) and value.tzinfo is None
-    day = isinstance(parameter.type, DateTime) and type(value) is date
-    if naive or day:
-        raise NotMergeable(
-            reason=f"{value!r} has no time zone, and each server would read it in its own"
-        )
 
 
 def is_distinct(element: object) -> bool:

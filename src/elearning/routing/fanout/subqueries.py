@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import FromClause, Select
-from sqlalchemy.sql.elements import BinaryExpression, ClauseElement
+from sqlalchemy.sql.elements import BinaryExpression, ClauseElement, ColumnElement
 from sqlalchemy.sql.operators import in_op, not_in_op
 from sqlalchemy.sql.selectable import ScalarSelect
 
@@ -54,7 +54,9 @@ def _check(
             outer, found = tested[inner]
             if _names_rows(outer, sources) and _names_rows(found, own) and _is_plain(inner):
                 own.conditions[found.source] = [*own.conditions[found.source], (outer, found)]
-        reached = settle(own, dict(standing))
+        # A table that it reads by itself hides one of the same name around it.
+        outside = {each: how for each, how in standing.items() if each not in own.conditions}
+        reached = settle(own, outside)
         if any(source not in reached for source in own.conditions):
             raise NotMergeable(
                 reason="a subquery may have to see rows of other shards; tie its rows to the "
@@ -97,7 +99,6 @@ def _is_plain(statement: Select[Any]) -> bool:
         or statement._fetch_clause is not None  # noqa: SLF001
         or statement._group_by_clauses  # noqa: SLF001
         or statement._having_criteria  # noqa: SLF001
-        or statement._distinct_on  # noqa: SLF001
     )
 
 
@@ -116,16 +117,18 @@ def _clauses(statement: Select[Any], sources: Sources) -> list[ClauseElement]:
         raise NotMergeable(reason="FOR UPDATE would lock rows only until each shard has answered")
     if statement._independent_ctes:  # noqa: SLF001
         raise NotMergeable(reason="a CTE would be computed from the rows of each shard alone")
+    extensions = (getattr(statement, name) for name in statement._position_map.values())  # noqa: SLF001
+    if statement._distinct_on or any(each is not None for each in extensions):  # noqa: SLF001
+        raise NotMergeable(reason="DISTINCT ON and other extensions of SELECT are not understood")
     hints = (statement._prefixes, statement._suffixes, statement._statement_hints)  # noqa: SLF001
     if any((*hints, statement._hints)):  # noqa: SLF001
         raise NotMergeable(reason="prefixes, suffixes and hints are not understood")
     where = statement.whereclause
     return [
         *sources.joined_on,
-        *(column for column in statement._raw_columns if not isinstance(column, FromClause)),  # noqa: SLF001
+        *(column for column in statement._raw_columns if isinstance(column, ColumnElement)),  # noqa: SLF001
         *([] if where is None else [where]),
         *statement._group_by_clauses,  # noqa: SLF001
         *statement._having_criteria,  # noqa: SLF001
         *statement._order_by_clauses,  # noqa: SLF001
-        *statement._distinct_on,  # noqa: SLF001
     ]
