@@ -238,6 +238,28 @@ print("quiet")
     assert done.stdout == "quiet\n", done.stderr
 
 
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("host=h1:1&host=h2:2", "primary"),
+        ("host=h1,h2", "primary"),
+        ("host=h1&host=h2&target_session_attrs=any", "any"),
+        ("host=h1", None),
+        ("", None),
+    ],
+)
+def test_of_several_hosts_the_one_in_its_role(query: str, expected: str | None) -> None:
+    url = f"postgresql+psycopg://app:s3cret@/elearning_na?{query}"
+    roles = {"PRIMARY": expected, "OWNER": expected}
+    if expected != "any":
+        roles["REPLICAS"] = expected and "standby"
+    for name, role in roles.items():
+        settings = Settings.from_mapping(BASE | {f"ELEARNING_SHARD_NA_{name}": url})
+        shard = settings.shard("na")
+        found = {"PRIMARY": shard.primary, "OWNER": shard.owner_url, "REPLICAS": shard.replicas[0]}
+        assert found[name].query.get("target_session_attrs") == role
+
+
 def test_limits_have_defaults_and_can_be_set() -> None:
     assert Settings.from_mapping(BASE).limits == Limits(
         max_wait=0.5,
@@ -252,10 +274,10 @@ def test_limits_have_defaults_and_can_be_set() -> None:
 
 @pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf", "1 s"])
 def test_a_limit_that_is_no_number(text: str) -> None:
-    with pytest.raises(SettingsError, match="ELEARNING_MAX_LAG_SECONDS: is .*, expected a number"):
+    with pytest.raises(SettingsError, match=r"ELEARNING_MAX_LAG_SECONDS: is .*, expected a number"):
         Settings.from_mapping(BASE | {"ELEARNING_MAX_LAG_SECONDS": text})
 
 
 def test_nodes_cannot_be_looked_at_all_the_time() -> None:
-    with pytest.raises(SettingsError, match="ELEARNING_CHECK_INTERVAL: is '0', .* above 0"):
+    with pytest.raises(SettingsError, match=r"ELEARNING_CHECK_INTERVAL: is '0', .* above 0"):
         Settings.from_mapping(BASE | {"ELEARNING_CHECK_INTERVAL": "0"})

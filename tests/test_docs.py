@@ -44,3 +44,15 @@ def test_public_names_exist_and_are_documented(name: str) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
         assert (page.parent / link).exists(), link
+
+
+def test_each_promise_of_routing_names_a_test_that_there_is() -> None:
+    page = (ROOT / "docs" / "routing.md").read_text(encoding="utf-8")
+    rows = [
+        line for line in page.partition("## What is promised")[2].splitlines() if "`tests/" in line
+    ]
+    assert len(rows) > 20
+    for row in rows:
+        path, _, name = row.rsplit("`", 2)[1].partition("::")
+        assert (ROOT / path).is_file(), row
+        assert not name or f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), row

@@ -239,11 +239,12 @@ def _shard(name: str, values: Mapping[str, str]) -> Shard:
     return Shard(
         name=name,
         regions=tuple(_regions(prefix + "REGIONS", values)),
-        primary=_url(prefix + "PRIMARY", values[prefix + "PRIMARY"].strip()),
+        primary=_url(prefix + "PRIMARY", values[prefix + "PRIMARY"].strip(), "primary"),
         replicas=tuple(
-            _url(prefix + "REPLICAS", url) for url in values.get(prefix + "REPLICAS", "").split()
+            _url(prefix + "REPLICAS", url, "standby")
+            for url in values.get(prefix + "REPLICAS", "").split()
         ),
-        owner=_url(prefix + "OWNER", owner)
+        owner=_url(prefix + "OWNER", owner, "primary")
         if (owner := values.get(prefix + "OWNER", "").strip())
         else None,
     )
@@ -257,7 +258,7 @@ def _regions(variable: str, values: Mapping[str, str]) -> Iterator[Region]:
             raise SettingsError(variable=variable, problem=str(error)) from None
 
 
-def _url(variable: str, text: str) -> URL:
+def _url(variable: str, text: str, wanted: str) -> URL:
     # No message quotes the text: it may hold a password.
     try:
         url = make_url(text)
@@ -274,6 +275,9 @@ def _url(variable: str, text: str) -> URL:
         raise SettingsError(variable=variable, problem="names no database at the end of the URL")
     if "@" in (url.host or ""):
         raise SettingsError(variable=variable, problem=_UNENCODED)
+    if "," in address_of(url) and "target_session_attrs" not in url.query:
+        # Of several hosts, the one in this role: a promoted replica is followed.
+        url = url.update_query_dict({"target_session_attrs": wanted})
     return url
 
 

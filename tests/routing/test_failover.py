@@ -35,10 +35,12 @@ def world() -> Iterator[tuple[EmbeddedCluster, Settings]]:
 
 
 def several(urls: list[URL]) -> URL:
-    first = urls[0]
-    return first.set(
-        host=None, port=None, query={"host": tuple(f"{url.host}:{url.port}" for url in urls)}
-    )
+    # As settings lead to the one of several that is the primary.
+    query = {
+        "host": tuple(f"{url.host}:{url.port}" for url in urls),
+        "target_session_attrs": "primary",
+    }
+    return urls[0].set(host=None, port=None, query=query)
 
 
 @pytest.fixture

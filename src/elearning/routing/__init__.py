@@ -4,6 +4,14 @@ from elearning.routing.async_read_session import AsyncReadSession
 from elearning.routing.async_session import AsyncRoutingSession
 from elearning.routing.consistency import Consistency
 from elearning.routing.engines import Engines
+from elearning.routing.fanout import (
+    FanOutResult,
+    Page,
+    fan_out,
+    fan_out_async,
+    fan_out_page,
+    fan_out_page_async,
+)
 from elearning.routing.node import Node, Role
 from elearning.routing.read_session import Reader, ReadSession
 from elearning.routing.session import RoutingSession
@@ -14,11 +22,17 @@ __all__ = [
     "AsyncRoutingSession",
     "Consistency",
     "Engines",
+    "FanOutResult",
     "Node",
+    "Page",
     "Position",
     "ReadSession",
     "Reader",
     "Role",
     "RoutingSession",
     "Token",
+    "fan_out",
+    "fan_out_async",
+    "fan_out_page",
+    "fan_out_page_async",
 ]

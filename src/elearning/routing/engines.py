@@ -13,7 +13,7 @@ from typing import Any, Self
 from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from elearning.config import Settings, address_of
+from elearning.config import Settings
 from elearning.errors import NodeUnavailable, SettingsError
 from elearning.regions import Region
 from elearning.routing.connecting import listen
@@ -229,10 +229,6 @@ class Engines:
             "connect_timeout": self._connect_timeout,
             "application_name": "elearning",
         }
-        if "," in address_of(url) and "target_session_attrs" not in url.query:
-            # Of several hosts, the one that is what the node is for.
-            is_primary = node.role is Role.PRIMARY
-            node.arguments["target_session_attrs"] = "primary" if is_primary else "standby"
         options = more | {
             "connect_args": node.arguments,
             "poolclass": AsyncNodePool if self.asynchronous else NodePool,
