@@ -128,6 +128,7 @@ class Router(Session):
         if own or self.execution_options:
             options = {**self.execution_options, **(own or {}), **options}
         form = form_of(statement)
+        told = _first_of(statement, own) if own else statement
         streams = bool(options and (options.get("yield_per") or options.get("stream_results")))
         if options and (name := options.get("shard")) is not None:
             shard, why = self._nodes.primary(name).shard, "execution option"
@@ -135,7 +136,7 @@ class Router(Session):
             shard, why = self._nodes.home(region), f"execution option region={region}"
         else:
             shard, why = (
-                self._named_shard(statement, form, params)
+                self._named_shard(told, form if told is statement else form_of(told), params)
                 or (self._work.written and (self._work.written, "the transaction writes there"))
                 or self._session_shard(statement)
             )
@@ -367,3 +368,12 @@ class Router(Session):
             f"replica: it only reads, where {needed.sql_lsn} is replayed; "
             f"else the primary, after {self._longest_wait:g} s"
         )
+
+
+def _first_of(statement: Any, options: Mapping[Any, Any]) -> Any:
+    """Return the statement whose rows this one of ``subqueryload`` adds to, or itself."""
+    for key, value in options.items():
+        # As SQLAlchemy notes it; the name of the loader's class is private.
+        if isinstance(key, tuple) and key[0] == "orig_query":
+            return value
+    return statement
