@@ -37,13 +37,34 @@ _WRITTEN: dict[Kind, Callable[[Any], object]] = {
     Kind.MOMENT: datetime.isoformat,
     Kind.UUID: lambda value: value.hex,
 }
+
+
+def _integer(value: Any) -> int:
+    if type(value) is not int or not -(2**63) <= value < 2**63:
+        raise ValueError
+    return value
+
+
+def _decimal(value: Any) -> Decimal:
+    number = Decimal(value)
+    if number.is_snan():
+        raise ValueError
+    return number
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError
+    return value
+
+
 _READ: dict[Kind, Callable[[Any], object]] = {
     Kind.BOOLEAN: bool,
     Kind.BYTES: bytes.fromhex,
-    Kind.C_TEXT: str,
+    Kind.C_TEXT: _text,
     Kind.DATE: date.fromisoformat,
-    Kind.DECIMAL: Decimal,
-    Kind.INTEGER: int,
+    Kind.DECIMAL: _decimal,
+    Kind.INTEGER: _integer,
     Kind.MOMENT: datetime.fromisoformat,
     Kind.UUID: UUID,
 }
@@ -90,7 +111,7 @@ def read_cursor(keys: Sequence[OrderKey], cursor: object) -> list[Any]:
             None if value is None else _READ[key.kind](value)
             for key, value in zip(keys, json.loads(body), strict=True)
         ]
-    except (ValueError, TypeError, InvalidOperation):
+    except (AttributeError, InvalidOperation, TypeError, ValueError):
         raise InvalidPage(problem="holds other values than the order") from None
 
 
