@@ -496,8 +496,10 @@ def test_a_dead_replica_is_left_out(
         read()
     primary, found = "eu-primary", "eu-replica-1"
     assert nodes == [found, primary, primary, primary, found]
-    assert caplog.text.count("is left out: connection") == 1
-    assert caplog.text.count("is back") == 1
+    # Engines of other tests, which watch the same node, say so too.
+    assert "eu-replica-1 at" in caplog.text
+    assert "is left out: connection" in caplog.text
+    assert "is back" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["in", "text", "executemany", "from_statement"])

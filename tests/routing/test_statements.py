@@ -24,7 +24,15 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from elearning.ids import new_id
-from elearning.models import Course, CourseModule, Enrollment, LessonProgress, User
+from elearning.models import (
+    Course,
+    CourseModule,
+    CourseReview,
+    Enrollment,
+    LessonProgress,
+    Transaction,
+    User,
+)
 from elearning.routing.naming import named_ids
 from elearning.routing.reading import only_reads
 
@@ -88,11 +96,14 @@ def test_what_is_not_known_to_read(statement: object) -> None:
         (select(User).where(User.email == "x", User.id == ONE), {ONE}),
         (select(User).where(and_(User.email == "x", and_(User.id == ONE))), {ONE}),
         (select(Enrollment).where(Enrollment.user_id == ONE), {ONE}),
+        (select(Transaction).where(Transaction.refund_of_id == ONE), {ONE}),
+        (select(Transaction).where(Transaction.payment_method_id == ONE), {ONE}),
         (select(LessonProgress).where(LessonProgress.enrollment_id == ONE), {ONE}),
         (select(aliased(User)).where(aliased(User).id == ONE), {ONE}),
         (update(User).where(User.id == ONE).values(first_name="x"), {ONE}),
         (delete(User).where(User.id == ONE), {ONE}),
         # Nothing else names a region.
+        (select(CourseReview).where(CourseReview.course_id == ONE), set()),
         (select(User).where(User.id > ONE), set()),
         (select(User).where(User.id != ONE), set()),
         (select(User).where(or_(User.id == ONE, User.email == "x")), set()),

@@ -1,6 +1,6 @@
 """Which ids a statement names, and so which region its rows belong to.
 
-Such are the primary key and the foreign key to the owner, compared by ``=`` or ``IN``; of an
+Such are the primary key and foreign keys to regional tables, compared by ``=`` or ``IN``; of an
 INSERT, the values. Nothing else: an inequality or an OR names no region.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any, TypeGuard
 from uuid import UUID
 
@@ -23,7 +24,7 @@ from sqlalchemy.sql.elements import (
 )
 from sqlalchemy.sql.selectable import AliasedReturnsRows
 
-from elearning.models import Base, Global, Record
+from elearning.models import Base, Global, Record, Regional
 
 __all__ = ["Names", "Parameters", "ids_in", "inserted_ids", "named_ids", "names_of"]
 
@@ -163,8 +164,20 @@ def _of(statement: object) -> Iterator[type]:
             yield entity.mapper.class_
 
 
+@cache
 def _keys(model: type[Record]) -> tuple[str, ...]:
-    return ("id",) if model.__owner__ is None else ("id", f"{model.__owner__}_id")
+    """Return the columns that tell a row's region, the surest first.
+
+    A foreign key to a regional table is one: the row that it names is on the same shard.
+    """
+    owner = () if model.__owner__ is None else (f"{model.__owner__}_id",)
+    others = (
+        key.parent.name
+        for key in model.metadata.tables[model.__tablename__].foreign_keys
+        if key.column.name == "id"
+        and issubclass(_MODELS.get(key.column.table.name, Record), Regional)
+    )
+    return tuple(dict.fromkeys(("id", *owner, *sorted(others))))
 
 
 def _value(bind: BindParameter[Any], parameters: Mapping[str, Any]) -> object:
