@@ -173,15 +173,19 @@ class _Watcher:
 
     async def _ask(self, connection: AsyncConnection[Any]) -> Any:
         task = asyncio.ensure_future(_one_row(connection))
-        # The grace is for an answer that came while this process stood still.
-        for seconds in (self._limits.max_silence, _GRACE):
-            await asyncio.wait({task}, timeout=seconds)
-            if task.done():
-                return task.result()
-        # Not by cancelling: the driver would ask the silent server to cancel, and wait for it.
-        if self._wire is not None:
-            self._wire.cut()
-        await asyncio.gather(task, return_exceptions=True)
+        try:
+            # The grace is for an answer that came while this process stood still.
+            for seconds in (self._limits.max_silence, _GRACE):
+                await asyncio.wait({task}, timeout=seconds)
+                if task.done():
+                    return task.result()
+        finally:
+            if not task.done():
+                # Not by cancelling: the driver would ask the silent server to cancel, and wait
+                # for it.
+                if self._wire is not None:
+                    self._wire.cut()
+                await asyncio.gather(task, return_exceptions=True)
         await self._close()
         return None
 
