@@ -83,7 +83,8 @@ class Engines:
         self._watch = Watch(self.nodes, settings.limits)
         for node in self.nodes:
             for engine in node.engines:
-                _pool_of(engine).node, _pool_of(engine).watch = node, self._watch.start
+                pool = _pool_of(engine)
+                pool.node, pool.watch, pool.longest_wait = node, self._watch.start, pool_timeout
         _OPEN.add(self)
         # Also where it was never closed, at the end of the process.
         weakref.finalize(self, _end, self.nodes, self._watch)
@@ -234,7 +235,7 @@ class Engines:
             "poolclass": AsyncNodePool if self.asynchronous else NodePool,
             "pool_size": pool_size,
             "max_overflow": 0,
-            "pool_timeout": self._pool_timeout,
+            "pool_timeout": min(self._pool_timeout, _GLANCE),
             # They may hold a password's hash, and tracebacks end in logs.
             "hide_parameters": True,
         }
@@ -249,6 +250,7 @@ _READS = {
     # What runs by itself leaves nothing behind; a transaction is ended by who began it.
     "pool_reset_on_return": None,
 }
+_GLANCE = 0.5  # seconds to wait for a place in a pool until its node is looked at again
 _OPEN: weakref.WeakSet[Engines] = weakref.WeakSet()
 
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from time import monotonic
 from weakref import WeakSet
 
 from psycopg import Error
@@ -127,6 +128,8 @@ class NodePool(QueuePool):
     node: Node | None = None
     watch: Callable[[], None] | None = None
     """Begins to look at the nodes from time to time, at the first connection."""
+    longest_wait: float = 0.0
+    """Seconds to wait for a connection, in all; what the pool was made with is a part of it."""
 
     def connect(self) -> PoolProxiedConnection:
         """Return a connection.
@@ -143,7 +146,7 @@ class NodePool(QueuePool):
             raise node.unavailable(node.problem)
         known = len(node.former)
         try:
-            return super().connect()
+            return self._wait(node)
         except PoolTimeout:
             raise PoolExhausted(node=node.name, size=self.size(), seconds=self.timeout()) from None
         except NodeUnavailable as error:
@@ -157,11 +160,31 @@ class NodePool(QueuePool):
                 node.leave_out(first_line(error))
             raise
 
+    def timeout(self) -> float:
+        """Return how many seconds a connection is waited for."""
+        return self.longest_wait
+
+    def _wait(self, node: Node) -> PoolProxiedConnection:
+        """Wait for a place, but no longer than the node is there.
+
+        Where a connection could not be opened, SQLAlchemy wakes nobody who waits for its place.
+        """
+        end = monotonic() + self.timeout()
+        while True:
+            try:
+                return super().connect()
+            except PoolTimeout:
+                if node.problem is not None:
+                    raise node.unavailable(node.problem) from None
+                if monotonic() >= end:
+                    raise
+
     def recreate(self) -> NodePool:
         """Return an empty pool of the same kind, for the same node."""
         pool = super().recreate()
         if isinstance(pool, NodePool):
             pool.node, pool.watch = self.node, self.watch
+            pool.longest_wait = self.longest_wait
             return pool
         raise TypeError
 
