@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from benchmarks import guard, migrations, progress, reads, routing, writes
+from benchmarks import (
+    crowd,
+    fan_out,
+    guard,
+    migrations,
+    progress,
+    reads,
+    routing,
+    tokens,
+    writes,
+)
 from elearning.routing import Engines
 from elearning.testing.databases import migrated_cluster
 
@@ -25,12 +35,15 @@ def main() -> None:
                 reads.async_point_reads,
                 routing.decisions,
                 routing.reads,
+                tokens.write_then_read,
+                fan_out.three_shards,
                 writes.enrollments,
                 progress.one_lesson,
                 progress.many_lessons,
                 guard.row_guard,
             ):
                 console.print(benchmark(engines))
+            console.print(crowd.crowd(engines, cluster))
         console.print(migrations.many_shards(cluster, settings))
 
 

@@ -9,18 +9,18 @@ from uuid import UUID
 
 import psycopg
 from rich.table import Table
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.ext.horizontal_shard import ShardedSession
 from sqlalchemy.orm import Session
 
 from benchmarks.courses import connect
+from benchmarks.people import somebody
 from benchmarks.timing import measure, measure_async, speeds
 from elearning.config import Settings
 from elearning.ids import region_of
 from elearning.models import User
 from elearning.routing import AsyncRoutingSession, Engines, RoutingSession
-from elearning.testing.factories import UserFactory, bound
 
 ROUNDS = 150
 READS = 10  # in a turn
@@ -39,7 +39,7 @@ def point_reads(engines: Engines) -> Table:
     The engines of the first two are ordinary ones, with SQLAlchemy's defaults, on the same
     replica.
     """
-    user_id = _somebody(engines)
+    user_id = somebody(engines)
     urls = {shard: engines.replicas(shard)[0].engine.url for shard in engines.shards}
     shards = {shard: create_engine(url) for shard, url in urls.items()}
     replica = shards["eu"]
@@ -91,7 +91,7 @@ def point_reads(engines: Engines) -> Table:
 
 def async_point_reads(engines: Engines) -> Table:
     """Compare the same with asyncio, all in one event loop."""
-    return asyncio.run(_async_point_reads(engines.settings, _somebody(engines)))
+    return asyncio.run(_async_point_reads(engines.settings, somebody(engines)))
 
 
 async def _async_point_reads(settings: Settings, user_id: UUID) -> Table:
@@ -129,12 +129,3 @@ async def _async_point_reads(settings: Settings, user_id: UUID) -> Table:
         {_ASYNC_PLAIN: ">= 1.4", _ASYNC_RAW: ""},
         of=_ASYNC_ROUTING,
     )
-
-
-def _somebody(engines: Engines) -> UUID:
-    """Make a user, and wait until the replica has it."""
-    with RoutingSession(engines=engines, region="europe") as session, bound(session):
-        user_id = UserFactory.create().id
-        session.commit()
-        session.execute(select(User.id).where(User.id == user_id)).one()
-    return user_id
