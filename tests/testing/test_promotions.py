@@ -7,8 +7,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
-from elearning.cluster.embedded import EmbeddedCluster
+from elearning.cluster.embedded import EmbeddedCluster, failover, replication
 from elearning.config import Settings
 from elearning.errors import ClusterError
 from elearning.testing.switches import Switches
@@ -358,3 +359,36 @@ def test_a_silent_primary_is_passed_over_and_comes_back(
     switches.rejoin(P)
     switches.catch_up(P)
     assert seen(cluster, P) == [1]
+
+
+def test_a_promotion_that_takes_too_long_is_told(
+    cluster: EmbeddedCluster, switches: Switches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switches.kill(P)
+    with monkeypatch.context() as patch:
+        patch.setattr(failover, "WAIT_SECONDS", 0)
+        with pytest.raises(ClusterError, match="eu-replica-1 was not promoted after 0 s"):
+            switches.promote(R1)
+    assert roles(cluster)[R1] == ("replica", P)
+
+
+def test_a_replica_that_does_not_come_over_is_told(
+    cluster: EmbeddedCluster, switches: Switches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switches.promote(R1, split_brain=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(failover, "WAIT_SECONDS", 0)
+        patch.setattr(replication, "streams", lambda *_: False)
+        with pytest.raises(ClusterError, match=r"does not stream from eu-replica-1 after 0 s: re"):
+            switches.follow(R2, R1)
+
+
+def test_a_server_that_does_not_answer_is_told(
+    cluster: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failover, "SUPERUSER", "elearning_app")
+    with pytest.raises(ClusterError, match=r"eu-replica-1 does not answer: .* password") as caught:
+        cluster.promote(R1)
+    url = make_url(cluster.url(P, "elearning_app"))
+    assert url.password
+    assert url.password not in str(caught.value)
