@@ -19,7 +19,7 @@ Of the session:
 10. bulk methods: test_bulk_methods_go_home
 11. bulk INSERT: test_session.test_bulk_insert_goes_home
 12. old rows in the session: test_rows_are_read_again_where_the_session_writes
-13. deletions: test_a_deletion_reads_the_primary
+13. deletions and merges: test_a_deletion_reads_the_primary, test_a_merge_reads_the_primary
 14. what a walk misses: test_statements.test_what_is_not_known_to_read
 15. sessions joined to a connection: test_parity, the scenario the_test_suite_recipe
 16. events of asyncio: test_events_are_those_of_the_synchronous_class
@@ -365,6 +365,19 @@ def test_a_deletion_reads_the_primary(
         assert set(nodes) == {PRIMARY}
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_a_merge_reads_the_primary(
+    engines: Engines, users: dict[str, UUID], switches: Switches, several: bool
+) -> None:
+    with switches.replay_paused(REPLICA), open_session(engines, "asia") as session:
+        rename(engines, users["eu"])
+        merged = User(id=users["eu"], last_name="Merged")
+        user = session.merge_all([merged])[0] if several else session.merge(merged)
+        assert user.first_name == "New"
+        session.commit()
+        assert user.last_name == "Merged"
+
+
 async def test_events_are_those_of_the_synchronous_class(
     platform: Platform,
 ) -> None:
@@ -581,6 +594,8 @@ def test_consistency_on_a_replica_that_stands_still(
 def test_a_replica_that_comes_in_time_is_read(
     engines: Engines, users: dict[str, UUID], switches: Switches
 ) -> None:
+    # Another test may have waited for it in vain just now.
+    engines.replicas("eu")[0].slow_until = 0.0
     with ThreadPoolExecutor(1) as executor, served(engines) as nodes:
         switches.pause_replay(REPLICA)
         token = rename(engines, users["eu"])
