@@ -17,7 +17,8 @@ from elearning.config import Settings
 from elearning.errors import NodeUnavailable, SettingsError
 from elearning.regions import Region
 from elearning.routing.connecting import listen
-from elearning.routing.node import AsyncNodePool, Node, NodePool, Role, ShardState
+from elearning.routing.node import Node, Role, ShardState
+from elearning.routing.pool import AsyncNodePool, NodePool
 from elearning.routing.watch import Watch
 
 __all__ = ["Engines"]

@@ -1,25 +1,20 @@
-"""One PostgreSQL server of a shard, with its pools."""
+"""One PostgreSQL server of a shard, and what is known of it."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from time import monotonic
 from weakref import WeakSet
 
-from psycopg import Error
-from sqlalchemy import AsyncAdaptedQueuePool, Connection, Engine, PoolProxiedConnection, QueuePool
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy import Connection, Engine
 
 from elearning.config import address_of
-from elearning.errors import NodeUnavailable, PoolExhausted
-from elearning.routing.failures import first_line, was_answered
+from elearning.errors import NodeUnavailable
 from elearning.routing.token import NOTHING, Position
 from elearning.routing.wire import Wire
 
-__all__ = ["AsyncNodePool", "Node", "NodePool", "Role", "ShardState"]
+__all__ = ["Node", "Role", "ShardState"]
 
 logger = logging.getLogger("elearning.routing")
 
@@ -120,74 +115,3 @@ class Node:
     def unavailable(self, problem: str) -> NodeUnavailable:
         """Return the error that says so."""
         return NodeUnavailable(node=self.name, address=self.address, problem=problem)
-
-
-class NodePool(QueuePool):
-    """A pool that does not wait for a node which is known not to answer."""
-
-    node: Node | None = None
-    watch: Callable[[], None] | None = None
-    """Begins to look at the nodes from time to time, at the first connection."""
-    longest_wait: float = 0.0
-    """Seconds to wait for a connection, in all; what the pool was made with is a part of it."""
-
-    def connect(self) -> PoolProxiedConnection:
-        """Return a connection.
-
-        Raises:
-            NodeUnavailable: the node is left out.
-            PoolExhausted: all connections were in use for too long.
-        """
-        node = self.node
-        if node is None or self.watch is None:
-            return super().connect()
-        self.watch()
-        if node.problem is not None:
-            raise node.unavailable(node.problem)
-        known = len(node.former)
-        try:
-            return self._wait(node)
-        except PoolTimeout:
-            raise PoolExhausted(node=node.name, size=self.size(), seconds=self.timeout()) from None
-        except NodeUnavailable as error:
-            if len(node.former) > known:
-                # A former primary, which the next try passes over.
-                return self.connect()
-            node.leave_out(str(error.values["problem"]))
-            raise
-        except Error as error:
-            if not was_answered(error):
-                node.leave_out(first_line(error))
-            raise
-
-    def timeout(self) -> float:
-        """Return how many seconds a connection is waited for."""
-        return self.longest_wait
-
-    def _wait(self, node: Node) -> PoolProxiedConnection:
-        """Wait for a place, but no longer than the node is there.
-
-        Where a connection could not be opened, SQLAlchemy wakes nobody who waits for its place.
-        """
-        end = monotonic() + self.timeout()
-        while True:
-            try:
-                return super().connect()
-            except PoolTimeout:
-                if node.problem is not None:
-                    raise node.unavailable(node.problem) from None
-                if monotonic() >= end:
-                    raise
-
-    def recreate(self) -> NodePool:
-        """Return an empty pool of the same kind, for the same node."""
-        pool = super().recreate()
-        if isinstance(pool, NodePool):
-            pool.node, pool.watch = self.node, self.watch
-            pool.longest_wait = self.longest_wait
-            return pool
-        raise TypeError
-
-
-class AsyncNodePool(NodePool, AsyncAdaptedQueuePool):
-    """The same for asyncio."""
