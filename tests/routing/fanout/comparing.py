@@ -17,14 +17,10 @@ __all__ = ["agree", "asked_of_one", "told"]
 
 def told(value: Any) -> Any:
     """Return a value with its type, and an entity by all that it holds."""
-    if isinstance(value, Base):
-        return type(value).__name__, tuple(
-            sorted((name, told(each)) for name, each in value.to_dict().items())
-        )
     if isinstance(value, tuple):
         return tuple(map(told, value))
     # 1.0 is no 1.00, and NaN is equal to NaN.
-    return type(value).__name__, str(value)
+    return repr(sorted(value.to_dict().items()) if isinstance(value, Base) else value)
 
 
 def asked_of_one(one: Engine, statement: Select[Any]) -> list[tuple[Any, ...]]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, Integer, func, literal, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import Engine, Integer, all_, case, extract, func, literal, select
+from sqlalchemy.orm import Bundle, aliased
 
 from elearning.models import (
     Course,
     CourseCategory,
     CourseModule,
     Enrollment,
+    OutboxMessage,
     PaymentMethod,
     Transaction,
     User,
@@ -20,8 +22,10 @@ from elearning.models import (
 )
 from elearning.routing import Engines
 from tests.routing.fanout.comparing import agree
+from tests.routing.fanout.world import START
 
 PEER = aliased(Enrollment)
+COPY = aliased(Course)
 
 STATEMENTS: dict[str, Any] = {
     "entities": select(User),
@@ -112,6 +116,75 @@ STATEMENTS: dict[str, Any] = {
         func.sum(Transaction.amount_minor).over(
             partition_by=Transaction.user_id, order_by=Transaction.id
         ),
+    ),
+    "copies-once": select(Course).join(Course.enrollments).distinct(),
+    "distinct-not-a-number": select(Course.duration_hours).distinct(),
+    "core": select(*User.__table__.c.values()[:4]).where(User.__table__.c.status == "active"),
+    "table": select(CourseModule.__table__),
+    "bundle": select(Bundle("name", User.first_name, User.last_name), User.id).order_by(User.id),
+    "catalog-alias": select(COPY).where(COPY.rating_sum >= 0),
+    "bookkeeping": select(func.count(OutboxMessage.id)),
+    "hours": select(extract("hour", func.timezone("UTC", User.created_at)), User.id),
+    "years": select(extract("year", UserProfile.date_of_birth), UserProfile.id),
+    "time-between": select(extract("epoch", User.last_login - User.created_at), User.id),
+    "moments": select(User.id).where(User.created_at.between(START, START + timedelta(hours=9))),
+    "group-by-function": select(func.length(User.email, type_=Integer), func.count()).group_by(
+        func.length(User.email, type_=Integer)
+    ),
+    "group-by-name": select(User.status.label("how"), func.count()).group_by("how"),
+    "group-by-entity": select(User, func.count(Enrollment.id))
+    .outerjoin(User.enrollments)
+    .group_by(User),  # type: ignore[arg-type]
+    "group-of-a-constant": select(literal("x"), func.count()).select_from(User),
+    "group-by-truth": select(
+        User.last_login.is_(None), func.every(User.status == "active")
+    ).group_by(User.last_login.is_(None)),
+    "window-of-groups": select(
+        Enrollment.user_id,
+        func.rank().over(partition_by=Enrollment.user_id, order_by=func.count()),
+    ).group_by(Enrollment.user_id),
+    "array": select(User.id, func.array_agg(Enrollment.id))
+    .join(User.enrollments)
+    .group_by(User.id)
+    .having(func.count() == 1),
+    "min-distinct": select(func.min(User.created_at.distinct())),
+    "in-a-subquery-of-courses": select(Enrollment.id).where(
+        Enrollment.course_id.in_(select(Course.id).where(Course.rating_sum > 0))
+    ),
+    "teachers-of-courses": select(Course.slug).where(
+        select(User.id).where(User.id == Course.instructor_id, User.status == "active").exists()
+    ),
+    "two-deep": select(User.email).where(
+        User.enrollments.any(
+            Enrollment.course.has(Course.category.has(CourseCategory.slug == "s1"))
+        )
+    ),
+    "correlate-except": select(User.email).where(
+        select(Enrollment.id)
+        .where(Enrollment.user_id == User.id)
+        .correlate_except(Enrollment)
+        .exists()
+    ),
+    "correlate": select(User.email).where(
+        select(Enrollment.id).where(Enrollment.user_id == User.id).correlate(User).exists()
+    ),
+    "latest-by-user": select(Enrollment.id).where(
+        Enrollment.enrollment_date
+        == select(func.max(PEER.enrollment_date))
+        .where(PEER.user_id == Enrollment.user_id)
+        .scalar_subquery()
+    ),
+    "any-of": select(User.id).where(
+        User.created_at
+        >= all_(
+            select(Enrollment.enrollment_date)
+            .where(Enrollment.user_id == User.id)
+            .scalar_subquery()
+        )
+    ),
+    "case": select(
+        func.sum(case((User.status == "active", 1), else_=0)),
+        func.count(case((User.last_login.is_(None), User.id))),
     ),
     "profile": select(User.email, UserProfile.date_of_birth).outerjoin(User.profile),
 }

@@ -115,7 +115,7 @@ def test_rows_that_come_and_go_do_not_shift_pages(engines: Engines, world: Engin
     first = fan_out_page(engines, statement, size=20, consistency="primary")
     before = [row.id for row in first.rows]
     token = Token()
-    new = []
+    new: list[Any] = []
     with RoutingSession(engines=engines, region="asia", token=token) as session:
         for created in (NEWER, first.rows.all()[5].created_at):
             user = User(email=f"new{len(new)}@x.org", first_name="N", last_name="N")

@@ -241,6 +241,18 @@ REFUSED: dict[str, tuple[Any, str]] = {
         select(User.id).order_by(Transaction.amount_minor),
         "reads a table that FROM does not",
     ),
+    "group-by-other-table": (
+        select(COUNT).select_from(User).group_by(Transaction.currency),
+        "reads a table that FROM does not",
+    ),
+    "group-of-bookkeeping": (
+        select(OutboxMessage.topic, COUNT).group_by(OutboxMessage.id),
+        "outbox.topic may differ inside a group",
+    ),
+    "not-grouped-filter": (
+        select(func.count().filter(User.status == "x") + 1),
+        "a value computed from aggregates",
+    ),
     "fetch": (select(User).order_by(User.id).fetch(5, with_ties=True), "FETCH may ask for ties"),
     "computed-limit": (select(User).limit(literal_column("1 + 1")), "limit is no number"),
     "limit-of-text": (select(User).limit(bindparam("n", value="x", type_=Integer)), "no number"),

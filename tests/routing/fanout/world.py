@@ -194,7 +194,7 @@ class Maker:
             )
 
 
-def make_rows(*, copied: bool, users: int = 25) -> Rows:
+def make_rows(*, copied: bool, users: int = 20) -> Rows:
     """Return rows of all regions; see `Maker`."""
     return Maker(copied=copied, users=users).make()
 

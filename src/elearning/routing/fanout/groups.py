@@ -15,7 +15,7 @@ from elearning.routing.fanout.functions import name_of
 from elearning.routing.fanout.kinds import Kind, identity, kind_of
 from elearning.routing.fanout.locality import Locality
 from elearning.routing.fanout.parts import same
-from elearning.routing.fanout.schema import place_of
+from elearning.routing.fanout.schema import model_of, place_of, table_of
 from elearning.routing.fanout.screen import aggregates_in, bare
 
 __all__ = ["Groups"]
@@ -109,7 +109,9 @@ class Groups:
         return place is not None and self._determines(place.source)
 
     def _determines(self, source: FromClause) -> bool:
-        """Tell whether a table's primary key is among the keys."""
+        """Tell whether the id of a table's row is among the keys."""
+        if model_of(table_of(source)) is None:
+            return False  # keys of bookkeeping repeat from shard to shard
         found = [place for key in self._keys if (place := place_of(key)) is not None]
         return any(place.source == source and place.column.name == "id" for place in found)
 

@@ -163,11 +163,11 @@ def plan_of(statement: Select[Any], locality: Locality, parameters: Mapping[str,
         for element in (*columns, *(key.element for key in keys))
         if isinstance(element, ColumnElement)
     )
-    for key in keys:
-        _check_known(key.element, locality)
-    for element in (*columns, *(key.element for key in keys)):
-        if isinstance(element, ColumnElement):
-            _check_windows(element, locality)
+    for element in (*groups, *(key.element for key in keys)):
+        _check_known(element, locality)
+    for column in (*columns, *(key.element for key in keys)):
+        if isinstance(column, ColumnElement):
+            _check_windows(column, locality)
     cut = _Cut(keys, limit, offset, len(columns))
     grouped = bool(groups or counted or statement._having_criteria)  # noqa: SLF001
     if grouped and not any(locality.keeps_whole(key) for key in groups):
@@ -275,10 +275,10 @@ def _with_hidden(statement: Select[Any], hidden: Sequence[ColumnElement[Any]]) -
 
 
 def _check_known(element: ColumnElement[Any], locality: Locality) -> None:
-    """Refuse a table that stands in ORDER BY alone: PostgreSQL does, and selecting it joins it."""
+    """Refuse a table that no FROM names: PostgreSQL does so too, but selecting it would join it."""
     places = [place for part in inside(element) if (place := place_of(part)) is not None]
     if any(place.source not in locality.standing for place in places):
-        raise NotMergeable(reason="ORDER BY reads a table that FROM does not")
+        raise NotMergeable(reason="ORDER BY or GROUP BY reads a table that FROM does not")
 
 
 def _check_windows(element: ColumnElement[Any], locality: Locality) -> None:
