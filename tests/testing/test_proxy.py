@@ -485,6 +485,15 @@ def test_a_fault_of_the_proxy_itself_is_told_at_its_end(
     assert set(threading.enumerate()) == threads
 
 
+def test_no_small_message_waits_for_an_acknowledgement(
+    proxy: TcpProxy, server: socket.socket
+) -> None:
+    with connected(proxy, server):
+        (link,) = proxy._links
+        for one in link._sockets:
+            assert one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_what_is_asked_of_a_proxy_may_fail(proxy: TcpProxy) -> None:
     with pytest.raises(ZeroDivisionError):
         proxy._do(lambda: 1 / 0)

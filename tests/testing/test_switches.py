@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import select
+import signal
 from collections.abc import Iterator
 from time import monotonic
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from elearning.cluster.embedded import EmbeddedCluster
+from elearning.cluster.embedded import EmbeddedCluster, processes
 from elearning.errors import ClusterError, ServerStartError
 from elearning.testing.switches import Switches
 from tests.cluster.embedded_support import connect, execute, pids, query
@@ -270,6 +272,22 @@ def test_a_replica_of_a_silent_or_dead_primary(
     assert seen(cluster) == 0
     with pytest.raises(ClusterError, match="eu-primary does not answer"):
         switches.catch_up(REPLICA)
+
+
+def test_replay_that_does_not_stop_is_told(cluster: EmbeddedCluster, switches: Switches) -> None:
+    (replays,) = [
+        pid
+        for pid in processes.tree(pids(cluster)[REPLICA])
+        if "startup recovering" in processes.command_line(pid)
+    ]
+    os.kill(replays, signal.SIGSTOP)
+    try:
+        with pytest.raises(ClusterError, match=r"did not reach the state 'paused' after 0\.1 s"):
+            Switches(cluster, max_wait=0.1).pause_replay(REPLICA)
+    finally:
+        os.kill(replays, signal.SIGCONT)
+    switches.resume_replay(REPLICA)
+    switches.catch_up(REPLICA)
 
 
 def test_waiting_is_bounded(cluster: EmbeddedCluster, switches: Switches) -> None:

@@ -144,7 +144,6 @@ class Pipe:
         self._target = target
         self._line: deque[tuple[float, memoryview | End]] = deque()
         self._held = 0
-        self._last_due = 0.0
         self._is_reading = self._is_blocked = False
         self._ended: End | None = None
         self._timer: TimerHandle | None = None
@@ -165,7 +164,10 @@ class Pipe:
             self.flow()
 
     def flow(self) -> None:
-        """Write what is due, as far as the target takes it."""
+        """Write what is due, as far as the target takes it.
+
+        What was read first goes first, also where the latency has been lowered since.
+        """
         while self._line and not (self._weather.silent or self._is_blocked):
             due, what = self._line[0]
             if due > self._loop.time():
@@ -202,9 +204,7 @@ class Pipe:
         self.flow()
 
     def _put(self, what: memoryview | End) -> None:
-        # After a latency is lowered, what was read since waits for what was read before.
-        self._last_due = max(self._last_due, self._loop.time() + self._weather.latency)
-        self._line.append((self._last_due, what))
+        self._line.append((self._loop.time() + self._weather.latency, what))
         if not isinstance(what, End):
             self._held += len(what) + OVERHEAD_BYTES
 
