@@ -1,4 +1,4 @@
-"""How a `RoutingSession` decides: the shard of a statement, and the node of a shard."""
+"""How a `RoutingSession` finds the node of a shard."""
 
 from __future__ import annotations
 
@@ -9,27 +9,20 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import IllegalStateChangeError
-from sqlalchemy.orm import Session, SessionTransactionOrigin
+from sqlalchemy.orm import SessionTransactionOrigin
 from sqlalchemy.util import EMPTY_DICT
 
 from elearning.errors import (
-    CrossShardRead,
     CrossShardWrite,
-    InvalidId,
     NodeUnavailable,
-    RegionRequired,
-    RoutingError,
 )
-from elearning.ids import new_id, region_of
 from elearning.models import Record
 from elearning.models.identity import home_of, home_of_values
-from elearning.regions import Region
 from elearning.routing.consistency import Consistency
-from elearning.routing.engines import Engines
 from elearning.routing.node import Node, Role
 from elearning.routing.replay import choose_replica
 from elearning.routing.route import Route
-from elearning.routing.statements import form_of, ids_of
+from elearning.routing.shard_finder import ShardFinder
 from elearning.routing.token import UNKNOWN, Token
 from elearning.routing.work import UnitOfWork
 
@@ -38,11 +31,9 @@ __all__ = ["Router"]
 logger = logging.getLogger("elearning.routing")
 
 
-class Router(Session):
-    """The part of `RoutingSession` that decides."""
+class Router(ShardFinder):
+    """The part of `RoutingSession` that finds the node."""
 
-    engines: Engines | None
-    region: Region | None
     consistency: Consistency
     token: Token
     max_wait: float | None
@@ -80,17 +71,6 @@ class Router(Session):
                 self._pin(self._work.written or self._session_shard("connection()")[0])
             return super().connection(bind_arguments, execution_options)
 
-    @property
-    def _routes(self) -> bool:
-        return self.engines is not None and self.bind is None and not self.binds
-
-    @property
-    def _nodes(self) -> Engines:
-        if self.engines is None:
-            message = "this RoutingSession has neither engines nor a bind: pass one of them"
-            raise RoutingError(message)
-        return self.engines
-
     def _run(
         self, run: Callable[..., Any], statement: Any, params: Any, options: dict[str, Any]
     ) -> Any:
@@ -120,55 +100,6 @@ class Router(Session):
             if not self.in_transaction():
                 self._forget()
             raise
-
-    def _decide(self, statement: Any, params: Any, given: Mapping[str, Any] | None) -> Route:
-        """Find a statement's shard, before its autoflush; the node comes after it."""
-        options: Mapping[str, Any] = given or EMPTY_DICT
-        own = getattr(statement, "_execution_options", None)
-        if own or self.execution_options:
-            options = {**self.execution_options, **(own or {}), **options}
-        form = form_of(statement)
-        told = _first_of(statement, own) if own else statement
-        streams = bool(options and (options.get("yield_per") or options.get("stream_results")))
-        if options and (name := options.get("shard")) is not None:
-            shard, why = self._nodes.primary(name).shard, "execution option"
-        elif options and (region := options.get("region")) is not None:
-            shard, why = self._nodes.home(region), f"execution option region={region}"
-        else:
-            shard, why = (
-                self._named_shard(told, form if told is statement else form_of(told), params)
-                or (self._work.written and (self._work.written, "the transaction writes there"))
-                or self._session_shard(statement)
-            )
-        return Route(shard, why, form.obstacle, streams)
-
-    def _named_shard(self, statement: Any, form: Any, params: Any) -> tuple[str, str] | None:
-        """Return the shard of the ids that a statement names, if it names any."""
-        shards: dict[str, Region] = {}
-        for one in ids_of(statement, form, params):
-            try:
-                region = region_of(one)
-            except InvalidId:
-                # An id that carries no region is of no row: the others decide.
-                continue
-            shards[self._nodes.home(region)] = region
-        if len(shards) > 1:
-            first, second, *_ = sorted(shards)
-            if form.obstacle is None:
-                raise CrossShardRead(shards=", ".join(sorted(shards)))
-            raise CrossShardWrite(first=first, second=second)
-        for shard, region in shards.items():
-            return shard, "an id of " + region
-        return None
-
-    def _session_shard(self, what: object) -> tuple[str, str]:
-        """Return the shard of the session's region, for a statement or what this text says."""
-        if self.region is not None:
-            return self._nodes.home(self.region), "the session's region " + self.region
-        if len(self._nodes.shards) == 1:
-            return self._nodes.shards[0], "there is one shard"
-        named = what if isinstance(what, str) else f"{type(what).__name__.lower()} statement"
-        raise RegionRequired(statement=named)
 
     def _enter(self, route: Route, options: dict[str, Any]) -> None:
         work = self._work
@@ -338,14 +269,6 @@ class Router(Session):
         if not self._releasing:
             self._work = UnitOfWork()
 
-    def _with_id(self, mapper: Any, values: dict[str, Any]) -> dict[str, Any]:
-        is_record = issubclass(inspect(mapper).class_, Record)
-        if self._routes and is_record and values.get("id") is None:
-            region = home_of_values(mapper, values) or self.region
-            if region is not None:
-                values["id"] = new_id(region)
-        return values
-
     def _told(self, route: Route) -> str:
         return f"shard {route.shard} ({route.why}), {self._told_role(route)}"
 
@@ -368,12 +291,3 @@ class Router(Session):
             f"replica: it only reads, where {needed.sql_lsn} is replayed; "
             f"else the primary, after {self._longest_wait:g} s"
         )
-
-
-def _first_of(statement: Any, options: Mapping[Any, Any]) -> Any:
-    """Return the statement whose rows this one of ``subqueryload`` adds to, or itself."""
-    for key, value in options.items():
-        # As SQLAlchemy notes it; the name of the loader's class is private.
-        if isinstance(key, tuple) and key[0] == "orig_query":
-            return value
-    return statement

@@ -1,0 +1,113 @@
+"""How a `RoutingSession` finds the shard of a statement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.orm import Session
+from sqlalchemy.util import EMPTY_DICT
+
+from elearning.errors import (
+    CrossShardRead,
+    CrossShardWrite,
+    InvalidId,
+    RegionRequired,
+    RoutingError,
+)
+from elearning.ids import new_id, region_of
+from elearning.models import Record
+from elearning.models.identity import home_of_values
+from elearning.regions import Region
+from elearning.routing.engines import Engines
+from elearning.routing.route import Route
+from elearning.routing.statements import form_of, ids_of
+from elearning.routing.work import UnitOfWork
+
+__all__ = ["ShardFinder"]
+
+
+class ShardFinder(Session):
+    """The part of `RoutingSession` that finds the shard."""
+
+    engines: Engines | None
+    region: Region | None
+    _work: UnitOfWork
+
+    @property
+    def _routes(self) -> bool:
+        return self.engines is not None and self.bind is None and not self.binds
+
+    @property
+    def _nodes(self) -> Engines:
+        if self.engines is None:
+            message = "this RoutingSession has neither engines nor a bind: pass one of them"
+            raise RoutingError(message)
+        return self.engines
+
+    def _decide(self, statement: Any, params: Any, given: Mapping[str, Any] | None) -> Route:
+        """Find a statement's shard, before its autoflush; the node comes after it."""
+        options: Mapping[str, Any] = given or EMPTY_DICT
+        own = getattr(statement, "_execution_options", None)
+        if own or self.execution_options:
+            options = {**self.execution_options, **(own or {}), **options}
+        form = form_of(statement)
+        told = _first_of(statement, own) if own else statement
+        streams = bool(options and (options.get("yield_per") or options.get("stream_results")))
+        if options and (name := options.get("shard")) is not None:
+            shard, why = self._nodes.primary(name).shard, "execution option"
+        elif options and (region := options.get("region")) is not None:
+            shard, why = self._nodes.home(region), f"execution option region={region}"
+        else:
+            shard, why = (
+                self._named_shard(told, form if told is statement else form_of(told), params)
+                or (self._work.written and (self._work.written, "the transaction writes there"))
+                or self._session_shard(statement)
+            )
+        return Route(shard, why, form.obstacle, streams)
+
+    def _named_shard(self, statement: Any, form: Any, params: Any) -> tuple[str, str] | None:
+        """Return the shard of the ids that a statement names, if it names any."""
+        shards: dict[str, Region] = {}
+        for one in ids_of(statement, form, params):
+            try:
+                region = region_of(one)
+            except InvalidId:
+                # An id that carries no region is of no row: the others decide.
+                continue
+            shards[self._nodes.home(region)] = region
+        if len(shards) > 1:
+            first, second, *_ = sorted(shards)
+            if form.obstacle is None:
+                raise CrossShardRead(shards=", ".join(sorted(shards)))
+            raise CrossShardWrite(first=first, second=second)
+        for shard, region in shards.items():
+            return shard, "an id of " + region
+        return None
+
+    def _session_shard(self, what: object) -> tuple[str, str]:
+        """Return the shard of the session's region, for a statement or what this text says."""
+        if self.region is not None:
+            return self._nodes.home(self.region), "the session's region " + self.region
+        if len(self._nodes.shards) == 1:
+            return self._nodes.shards[0], "there is one shard"
+        named = what if isinstance(what, str) else f"{type(what).__name__.lower()} statement"
+        raise RegionRequired(statement=named)
+
+    def _with_id(self, mapper: Any, values: dict[str, Any]) -> dict[str, Any]:
+        is_record = issubclass(inspect(mapper).class_, Record)
+        if self._routes and is_record and values.get("id") is None:
+            region = home_of_values(mapper, values) or self.region
+            if region is not None:
+                values["id"] = new_id(region)
+        return values
+
+
+def _first_of(statement: Any, options: Mapping[Any, Any]) -> Any:
+    """Return the statement whose rows this one of ``subqueryload`` adds to, or itself."""
+    for key, value in options.items():
+        # As SQLAlchemy notes it; the name of the loader's class is private.
+        if isinstance(key, tuple) and key[0] == "orig_query":
+            return value
+    return statement
