@@ -39,6 +39,9 @@ MODULES = (
     "elearning.importing.oulad",
     "elearning.testing.plugin",
     "elearning.testing.factories",
+    "elearning.testing.switches",
+    "elearning.testing.proxies",
+    "elearning.testing.proxy",
 )
 
 

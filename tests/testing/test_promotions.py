@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -268,6 +271,20 @@ def test_a_lost_replica_is_made_anew(cluster: EmbeddedCluster, switches: Switche
     # A running one, too.
     switches.rejoin(R1)
     assert ask(cluster, R1, "SELECT status FROM pg_stat_wal_receiver") == "streaming"
+
+
+def test_rejoining_waits_for_the_slot_that_is_still_in_use(
+    cluster: EmbeddedCluster, switches: Switches
+) -> None:
+    sender = ask(cluster, P, f"SELECT pid FROM pg_stat_replication WHERE application_name = '{R1}'")
+    os.kill(sender, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(switches.rejoin, R1)
+        with pytest.raises(TimeoutError):
+            done.result(0.5)
+        assert R1 not in pids(cluster)
+        os.kill(sender, signal.SIGCONT)
+    done.result()
 
 
 def test_restoring_mends_a_replica_that_was_promoted_by_hand(
