@@ -18,7 +18,7 @@ Of the session:
    test_a_savepoint_after_a_read_is_one
 10. bulk methods: test_bulk_methods_go_home
 11. bulk INSERT: test_session.test_bulk_insert_goes_home
-12. old rows in the session: test_rows_are_read_again_where_the_session_writes
+12. old rows in the session: test_a_row_that_was_read_on_a_replica_stays_as_it_was_read
 13. deletions and merges: test_a_deletion_reads_the_primary, test_a_merge_reads_the_primary
 14. what a walk misses: test_statements.test_what_is_not_known_to_read
 15. sessions joined to a connection: test_parity, the scenario the_test_suite_recipe
@@ -61,7 +61,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import create_engine, delete, event, func, insert, inspect, select, text, update
 from sqlalchemy.exc import InvalidRequestError
-from sqlalchemy.orm import Session, joinedload, lazyload, selectinload
+from sqlalchemy.orm import ORMExecuteState, Session, joinedload, lazyload
 from sqlalchemy.orm.exc import StaleDataError
 
 from elearning.cluster.embedded import EmbeddedCluster
@@ -324,23 +324,26 @@ def test_bulk_methods_go_home(engines: Engines, users: dict[str, UUID]) -> None:
     assert nodes == [PRIMARY, "na-primary", PRIMARY, "asia-primary"]
 
 
-def test_rows_are_read_again_where_the_session_writes(
+def test_a_row_that_was_read_on_a_replica_stays_as_it_was_read(
     engines: Engines, users: dict[str, UUID], switches: Switches
 ) -> None:
+    # As in any session, a row that is held is not changed by reading it again.
     with switches.replay_paused(REPLICA), open_session(engines) as session:
         rename(engines, users["eu"])
-        user = session.scalars(
-            select(User).where(User.id == users["eu"]).options(selectinload(User.profile))
-        ).one()
+        user = session.scalars(select(User).where(User.id == users["eu"])).one()
         old = user.first_name
         session.execute(update(UserProfile).values(city="New"))
-        assert user.first_name == old
-        assert session.scalars(select(User)).one() is user
-        assert user.first_name == "New" != old
-        # What was loaded along with it before is not lost, for nothing loads it by itself.
-        assert user.profile is not None
-        user.last_name = "Newer"
-        session.commit()
+        assert session.scalars(select(User)).one().first_name == old
+        # Asked for, it is; and what is written on the base of the old row is refused.
+        fresh = select(User).execution_options(populate_existing=True)
+        assert session.scalars(fresh).one().first_name == "New" != old
+        session.rollback()
+    with (
+        switches.replay_paused(REPLICA),
+        open_session(engines, consistency="primary") as session,
+    ):
+        rename(engines, users["eu"], "Newest")
+        assert session.get_one(User, users["eu"]).first_name == "Newest"
 
 
 def test_a_deletion_reads_the_primary(
@@ -483,6 +486,29 @@ def test_what_looks_like_a_read_goes_to_the_primary(
         session.commit()
         assert session.get_one(User, users["eu"]).last_name == "CTE"
     assert nodes[0] == PRIMARY
+
+
+@pytest.mark.parametrize("how", ["instead", "inside"])
+def test_a_read_that_a_listener_turns_into_a_write_is_part_of_the_transaction(
+    engines: Engines, users: dict[str, UUID], how: str
+) -> None:
+    changed = update(User).values(last_name="Listener").returning(User.id).cte()
+
+    def rewrite(state: ORMExecuteState) -> Any:
+        if not state.is_select:
+            return None
+        if how == "inside":
+            return state.invoke_statement(select(changed))
+        state.statement = select(changed)
+        return None
+
+    with open_session(engines) as session, served(engines) as nodes:
+        event.listen(session, "do_orm_execute", rewrite)
+        assert session.scalars(select(User.id)).all() == [users["eu"]]
+        session.rollback()
+    assert nodes == [PRIMARY]
+    with open_session(engines, consistency="primary") as session:
+        assert session.get_one(User, users["eu"]).last_name != "Listener"
 
 
 def test_a_query_that_writes_goes_home(engines: Engines, users: dict[str, UUID]) -> None:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select, update
+from sqlalchemy.orm.exc import StaleDataError
 
 from elearning.errors import CrossShardWrite
 from elearning.models import User
@@ -51,6 +52,7 @@ class World:
     old: list[str]
     """What the replicas show."""
     committed: list[str]
+    changed: set[int] = field(default_factory=set)
     serial: int = 0
 
 
@@ -86,6 +88,10 @@ class Model:
     """What was written, by savepoint."""
     held: dict[int, str] = field(default_factory=dict)
     """What the rows in the session say."""
+    old: set[int] = field(default_factory=set)
+    """Those of them that others have changed since."""
+    touched: set[int] = field(default_factory=set)
+    """Those of them that a statement of the session's own has changed since."""
     own: dict[int, str] = field(default_factory=dict)
     """What it has committed itself."""
 
@@ -122,10 +128,13 @@ class Model:
             for layer in self.pending:
                 for user, name in layer.items():
                     self.world.committed[user] = self.own[user] = name
+                    self.world.changed.add(user)
             if self.written is not None and self.written in self.primaries:
                 self.token.add(self.written)
         self.written, self.primaries, self.pending = None, set(), [{}]
         self.held.clear()
+        self.old.clear()
+        self.touched.clear()
 
 
 def play(world: World, region: Region, todo: list[tuple[str, int]]) -> None:  # noqa: C901, PLR0912, PLR0915 - a case each
@@ -151,6 +160,8 @@ def play(world: World, region: Region, todo: list[tuple[str, int]]) -> None:  # 
                             assert rows[-1].first_name == name
                             assert set(nodes) == {node}
                             model.held[user] = name
+                            if node.endswith("replica-1") and user in world.changed:
+                                model.old.add(user)
                     case "count":
                         node = model.node(model.written or model.home)
                         session.scalar(select(func.count()).select_from(User))
@@ -171,6 +182,13 @@ def play(world: World, region: Region, todo: list[tuple[str, int]]) -> None:  # 
                                 )
                                 rows[-1].first_name = name
                                 session.flush()
+                        except StaleDataError:
+                            # It was read before somebody, or a statement of ours, changed it.
+                            assert what == "change"
+                            assert user in model.old | model.touched
+                            assert model.writes(user)
+                            session.rollback()
+                            model.end(commits=False)
                         except CrossShardWrite:
                             assert not model.writes(user)
                             assert nodes == []
@@ -180,6 +198,9 @@ def play(world: World, region: Region, todo: list[tuple[str, int]]) -> None:  # 
                             assert model.writes(user)
                             assert set(nodes) == {f"{world.shards[user]}-primary"}
                             model.pending[-1][user] = name
+                            assert what == "update" or user not in model.old
+                            if what == "update" and user in model.held:
+                                model.touched.add(user)
                             if what == "change" or user in model.held:
                                 model.held[user] = name
                     case "commit":
@@ -202,6 +223,8 @@ def play(world: World, region: Region, todo: list[tuple[str, int]]) -> None:  # 
                             savepoint.rollback()
                             for changed in layer:
                                 model.held.pop(changed, None)
+                                model.old.discard(changed)
+                                model.touched.discard(changed)
             assert set(session.token) == model.token
             # Own writes are always seen.
             for layer in (model.own, *model.pending):
@@ -215,7 +238,7 @@ def play(world: World, region: Region, todo: list[tuple[str, int]]) -> None:  # 
 
 
 @settings(
-    max_examples=120,
+    max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

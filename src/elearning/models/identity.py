@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import inspect
 from sqlalchemy.orm import Mapper
 
-from elearning.ids import new_id, region_of
+from elearning.ids import new_id, parse_id, region_of
 from elearning.models.base import Record
 from elearning.regions import Region
 
@@ -25,14 +25,14 @@ def home_of(row: Record) -> Region | None:
     """
     loaded = inspect(row).dict
     if row_id := _id_of(row):
-        return region_of(row_id)
+        return region_of(_as_uuid(row_id))
     if row.__owner__ is not None:
         owner = loaded.get(row.__owner__)
         if isinstance(owner, Record):
             return home_of(owner)
         owner_id = loaded.get(f"{row.__owner__}_id")
-        if isinstance(owner_id, UUID):
-            return region_of(owner_id)
+        if isinstance(owner_id, UUID | str):
+            return region_of(_as_uuid(owner_id))
     region = loaded.get("region")
     return Region.parse(region) if region is not None else None
 
@@ -43,8 +43,8 @@ def home_of_values(model: type[Record] | Mapper[Any], values: Mapping[str, Any])
     if not issubclass(cls, Record):
         return None
     for key in ("id", f"{cls.__owner__}_id"):
-        if isinstance(one := values.get(key), UUID):
-            return region_of(one)
+        if isinstance(one := values.get(key), UUID | str):
+            return region_of(_as_uuid(one))
     region = values.get("region")
     return Region.parse(region) if region is not None else None
 
@@ -78,8 +78,15 @@ def _pending_owner(row: Record) -> Record | None:
     return owner if isinstance(owner, Record) and _id_of(owner) is None else None
 
 
-def _id_of(row: Record) -> UUID | None:
+def _id_of(row: Record) -> UUID | str | None:
     """Return a row's id, also where its attributes are expired, as after a commit."""
     state = inspect(row)
-    row_id: UUID | None = state.dict.get("id") or (state.identity[0] if state.identity else None)
+    row_id: UUID | str | None = state.dict.get("id") or (
+        state.identity[0] if state.identity else None
+    )
     return row_id
+
+
+def _as_uuid(value: UUID | str) -> UUID:
+    # A column takes a text too.
+    return value if isinstance(value, UUID) else parse_id(value)

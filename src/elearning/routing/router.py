@@ -24,6 +24,7 @@ from elearning.routing.replay import choose_replica
 from elearning.routing.route import Route
 from elearning.routing.shard_finder import ShardFinder
 from elearning.routing.token import UNKNOWN, Token
+from elearning.routing.statements import form_of
 from elearning.routing.work import UnitOfWork
 
 __all__ = ["Router"]
@@ -51,13 +52,23 @@ class Router(ShardFinder):
     ) -> Engine | Connection:
         """Return the node for a statement, or for a flush."""
         if route is not None:
-            return self._reader(route) if route.obstacle is None else self._pin(route.shard)
+            if route.obstacle is None and not self._was_changed(clause):
+                return self._reader(route)
+            return self._pin(route.shard)
         if bind is not None or not self._routes:
             return super().get_bind(mapper, clause=clause, bind=bind, **options)
         # A flush or a bulk method: never a replica. Outside a transaction somebody
         # only asks, and that must not decide anything.
         shard = self._work.written or self._session_shard("this statement")[0]
         return self._pin(shard) if self.in_transaction() else self._primary(shard)
+
+    def _was_changed(self, clause: Any) -> bool:
+        """Tell whether a listener has put a statement that writes in the place of one that reads.
+
+        On a replica that would fail, and then be done by itself on the primary.
+        """
+        listens = bool(self.dispatch.do_orm_execute)
+        return listens and clause is not None and form_of(clause).obstacle is not None
 
     def connection(
         self,

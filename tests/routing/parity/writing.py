@@ -66,6 +66,22 @@ def add(world: World) -> object:
         return states, new.first_name
 
 
+def ids_as_text(world: World) -> object:
+    with world.open() as s:
+        new: Any = dan(id=str(DAN), region="europe")
+        s.add(new)
+        s.add(PaymentMethod(id=new_id("europe"), user_id=str(DAN), method_type="paypal"))
+        s.flush()
+        card = s.scalars(select(PaymentMethod).where(PaymentMethod.user_id == DAN)).one()
+        s.delete(card)
+        s.bulk_save_objects([dan(id=str(IDS[0]), email="a@example.com", region="africa")])
+        values = dict(rows()[1], id=str(IDS[1]), region="africa")
+        s.bulk_insert_mappings(inspect(User), [values])
+        s.execute(insert(User), dict(rows()[2], id=str(IDS[2]), region="africa"))
+        s.commit()
+        return len(s.scalars(select(User)).all()), new.first_name
+
+
 def add_all_with_related_rows(world: World) -> object:
     with world.open() as s:
         new = dan(payment_methods=[])
