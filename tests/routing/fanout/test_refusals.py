@@ -156,6 +156,18 @@ REFUSED: dict[str, tuple[Any, str]] = {
         select(Course).where(Course.id.not_in(select(Transaction.course_id))),
         "a subquery may have to see",
     ),
+    "in-of-nullable-subject": (
+        # A course without a subject, on any shard, makes NOT IN unknown.
+        select(CourseCategory).where(CourseCategory.id.not_in(select(Course.category_id))),
+        "a subquery may have to see",
+    ),
+    "nullable-in": (
+        # NULL NOT IN (nothing) is true, and nothing may be only here.
+        select(Transaction).where(
+            Transaction.course_id.not_in(select(Course.id).where(Course.rating_sum > 0))
+        ),
+        "a subquery may have to see",
+    ),
     "in-of-optional": (
         select(User.id)
         .outerjoin(User.profile)
