@@ -36,8 +36,8 @@ def new_user(engines: Engines, region: str = "europe") -> UUID:
 
 def write(engines: Engines, user_id: UUID, name: str = "New", token: Token | None = None) -> Token:
     with RoutingSession(engines=engines, token=token) as session:
-        changed = session.execute(update(User).where(User.id == user_id).values(first_name=name))
-        assert changed.rowcount == 1
+        change = update(User).where(User.id == user_id).values(first_name=name)
+        assert session.scalars(change.returning(User.id)).one() == user_id
         session.commit()
         return session.token
 

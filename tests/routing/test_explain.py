@@ -65,7 +65,7 @@ CASES: dict[str, tuple[dict[str, Any], Callable[[Session], None], Any, str]] = {
         {},
         nothing,
         SELECT.execution_options(shard="na"),
-        r"shard na \(execution option\), replica: it only reads",
+        r"shard na \(execution option( shard=na)?\), replica: it only reads",
     ),
     "option-region": (
         {},
@@ -226,7 +226,7 @@ def test_parameters_and_options_count(engines: Engines) -> None:
         inserted = session.explain_route(insert(table), {"id": ASIA})
         assert inserted.startswith("shard asia (an id of asia), primary: ")
         told = session.explain_route(statement, execution_options={"shard": "na"})
-        assert told.startswith("shard na (execution option), ")
+        assert told.startswith("shard na (execution option")
         assert session.explain_route(statement).startswith("shard eu (an id of europe), ")
 
 

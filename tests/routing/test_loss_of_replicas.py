@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import aliased
 
 from elearning.cluster.embedded import EmbeddedCluster
@@ -166,7 +166,7 @@ def test_a_second_replica_is_tried_and_then_the_primary(
         lost.open()
         switches.kill("eu-replica-1")
         with RoutingSession(engines=lost) as session:
-            assert session.get_one(User, user_id)
+            assert session.get_one(User, user_id).id == user_id
     assert nodes == ["eu-primary"]
     assert all(node.problem for node in lost.replicas("eu"))
 
@@ -193,10 +193,11 @@ async def test_the_same_for_asyncio(
     async with Platform(settings) as lost:
         for fault, mend in (("kill", "restart"), ("silence", "speak")):
             async with lost.read_session() as session:
-                assert await session.get_one(User, user_id)
+                assert (await session.get_one(User, user_id)).id == user_id
                 getattr(switches, fault)("eu-replica-1")
                 with taking_at_most(3.5):
-                    assert await session.scalars(select(User.id).where(User.id == user_id))
+                    found = await session.scalars(select(User.id).where(User.id == user_id))
+                assert found.all() == [user_id]
             getattr(switches, mend)("eu-replica-1")
             node = lost.engines.replicas("eu")[0]
             assert wait_until(lambda: node.is_fit, 10)  # noqa: B023 - it is called here
@@ -315,3 +316,39 @@ def test_a_replica_that_is_a_primary_is_not_read(settings: Settings) -> None:
         assert session.scalars(select(User.id)).all() == []
         assert nodes == ["eu-primary"]
         assert "is a primary, expected a replica" in (engines.replicas("eu")[0].problem or "")
+
+
+@pytest.mark.parametrize("begins", [True, False], ids=["begin", "autobegin"])
+@pytest.mark.parametrize("what", ["read", "stream", "another shard"])
+def test_a_replica_that_died_has_no_part_in_a_commit(
+    settings: Settings, switches: Switches, engines: Engines, what: str, *, begins: bool
+) -> None:
+    here, there = new_user(engines, "europe"), new_user(engines, "asia")
+    shard = "asia" if what == "another shard" else "eu"
+    with Engines(with_limits(settings)) as lost, RoutingSession(engines=lost) as session:
+        if begins:
+            session.begin()
+        if what == "stream":
+            session.scalars(
+                select(User.id).where(User.id == here), execution_options={"yield_per": 5}
+            ).all()
+        else:
+            session.get_one(User, there if shard == "asia" else here)
+        switches.kill(f"{shard}-replica-1")
+        if what == "read":
+            session.scalars(select(User.id).where(User.id == here)).all()
+        session.execute(update(User).where(User.id == here).values(first_name="Written"))
+        session.commit()
+        assert set(session.token) == {"eu"}
+    assert read(engines, here, "primary") == "Written"
+
+
+def test_reading_alone_is_committed_without_the_replica(
+    settings: Settings, switches: Switches, engines: Engines
+) -> None:
+    user_id = new_user(engines)
+    with Engines(with_limits(settings)) as lost, RoutingSession(engines=lost) as session:
+        session.get_one(User, user_id)
+        switches.kill("eu-replica-1")
+        session.commit()
+        assert session.token == {}

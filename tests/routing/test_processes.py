@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -64,7 +65,8 @@ def test_a_forked_process_has_connections_of_its_own(settings: Settings) -> None
             return theirs, read(engines, user_id, "primary"), engines.primary("eu").problem
 
         for _ in range(3):
-            theirs, name, problem = in_a_fork(run)  # type: ignore[misc]
+            answer: Any = in_a_fork(run)
+            theirs, name, problem = answer
             assert not set(ours.values()) & set(theirs.values())
             assert (name, problem) == ("Child", None)
             # Ours are what they were.

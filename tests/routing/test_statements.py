@@ -33,8 +33,8 @@ from elearning.models import (
     Transaction,
     User,
 )
-from elearning.routing.naming import named_ids
 from elearning.routing.reading import only_reads
+from elearning.routing.statements import form_of, ids_of
 
 ONE, TWO = new_id("europe"), new_id("asia")
 
@@ -85,6 +85,10 @@ def test_what_is_known_to_read(statement: object) -> None:
 )
 def test_what_is_not_known_to_read(statement: object) -> None:
     assert not only_reads(statement)
+
+
+def named_ids(statement: Any, parameters: Any = None) -> set[UUID]:
+    return set[UUID]().union(*ids_of(statement, form_of(statement), parameters))
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,10 @@ class Engines:
         connect_timeout: int = 2,
         reads_without_replica: int = 5,
     ) -> None:
+        if pool_size < 1 or reads_without_replica < 1:
+            # To SQLAlchemy's pools, 0 is any number.
+            sizes = f"pool_size={pool_size} and reads_without_replica={reads_without_replica}"
+            raise SettingsError(variable="Engines", problem=f"has {sizes}, each is at least 1")
         self.settings = settings
         self.asynchronous = asynchronous
         self._pool_size = pool_size
@@ -112,7 +116,7 @@ class Engines:
         """
         try:
             return self._primaries[shard]
-        except KeyError:
+        except (KeyError, TypeError):
             known = ", ".join(self._primaries)
             raise SettingsError(
                 variable="ELEARNING_SHARDS", problem=f"has no shard {shard!r}, only {known}"

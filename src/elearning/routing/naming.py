@@ -6,39 +6,34 @@ INSERT, the values. Nothing else: an inequality or an OR names no region.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any, TypeGuard
 from uuid import UUID
 
-from sqlalchemy import Column, CompoundSelect, Delete, Insert, Select, Table, Update, inspect
+from sqlalchemy import Column, CompoundSelect, Delete, Insert, Select, Table, Update
 from sqlalchemy.orm import FromStatement
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import (
     BinaryExpression,
     BindParameter,
     BooleanClauseList,
+    ClauseElement,
     ColumnElement,
     Grouping,
 )
+from sqlalchemy.sql.lambdas import LambdaElement
 from sqlalchemy.sql.selectable import AliasedReturnsRows
 
 from elearning.models import Base, Global, Record, Regional
 
-__all__ = ["Names", "Parameters", "ids_in", "inserted_ids", "named_ids", "names_of"]
+__all__ = ["Names", "Parameters", "ids_in", "inserted_ids", "names_of"]
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
 Names = tuple["BindParameter[Any] | tuple[Names, ...]", ...]
-"""Where ids stand: the first of these that holds some tells. A tuple: all in it must."""
-
-
-def named_ids(statement: object, parameters: Parameters = None) -> set[UUID]:
-    """Return the ids that a statement names."""
-    if isinstance(statement, Insert):
-        return inserted_ids(statement, parameters)
-    return ids_in(names_of(statement), _rows(parameters))
+"""Where ids stand; a row has to be where each of these says. A tuple: in one of its parts."""
 
 
 def names_of(statement: object) -> Names:
@@ -49,24 +44,26 @@ def names_of(statement: object) -> Names:
     return _names(statement, globals_too=all(issubclass(each, Global) for each in _of(statement)))
 
 
-def ids_in(names: Names, rows: Sequence[Mapping[str, Any]]) -> set[UUID]:
-    """Return the ids that stand there.
+def ids_in(names: Names, rows: Sequence[Mapping[str, Any]]) -> list[set[UUID]]:
+    """Return the ids that stand there, by place.
 
     Args:
         names: where.
         rows: what the statement is executed with.
     """
+    every = []
     for name in names:
+        found: set[UUID] = set()
         if isinstance(name, BindParameter):
-            found: set[UUID] = set()
             for row in rows:
                 _add_ids(found, _value(name, row))
         else:
             parts = [ids_in(part, rows) for part in name]
-            found = set().union(*parts) if all(parts) else set()
+            if all(parts):
+                found.update(*(ids for part in parts for ids in part))
         if found:
-            return found
-    return set()
+            every.append(found)
+    return every
 
 
 def _names(statement: object, *, globals_too: bool) -> Names:
@@ -136,6 +133,8 @@ def _conjuncts(clause: object) -> Iterator[object]:
                 yield from _conjuncts(part)
         case Grouping():
             yield from _conjuncts(clause.element)
+        case LambdaElement():
+            yield from _conjuncts(clause._resolved)  # noqa: SLF001 - there is no public name
         case _:
             yield clause
 
@@ -152,16 +151,14 @@ def _tells_region(column: object, *, globals_too: bool) -> bool:
 
 
 def _of(statement: object) -> Iterator[type]:
-    """Yield the entities that a statement returns or changes."""
-    described = []
-    if isinstance(statement, Select):
-        described = statement.column_descriptions
-    elif isinstance(statement, Update | Delete):
-        described = [statement.entity_description]
-    for each in described:
-        entity = inspect(each.get("entity"), raiseerr=False)
-        if entity is not None and getattr(entity, "mapper", None) is not None:
-            yield entity.mapper.class_
+    """Yield the models of the tables that a statement reads or changes."""
+    if isinstance(statement, Update | Delete):
+        parts: Iterable[object] = [statement.table]
+    else:
+        parts = visitors.iterate(statement) if isinstance(statement, ClauseElement) else ()
+    for part in parts:
+        if isinstance(part, Table):
+            yield _MODELS.get(part.name, Record)
 
 
 @cache
@@ -190,7 +187,8 @@ def _add_ids(found: set[UUID], value: object) -> None:
     if isinstance(value, UUID):
         found.add(value)
         return
-    for each in value if isinstance(value, _SEVERAL) else (value,):
+    several = isinstance(value, Collection) and not isinstance(value, str | bytes)
+    for each in value if several else (value,):  # type: ignore[attr-defined]  # told just now
         # selectinload passes rows of one column where the key is composite.
         one = _uuid(each[0] if isinstance(each, tuple) and each else each)
         if one is not None:
@@ -203,10 +201,6 @@ def _uuid(value: object) -> UUID | None:
     with suppress(ValueError):
         return UUID(value) if isinstance(value, str) else None
     return None
-
-
-def _rows(parameters: Parameters) -> Sequence[Mapping[str, Any]]:
-    return [parameters] if isinstance(parameters, Mapping) else list(parameters or ({},))
 
 
 def inserted_ids(statement: Insert, parameters: Parameters) -> set[UUID]:
@@ -239,7 +233,6 @@ def inserted_ids(statement: Insert, parameters: Parameters) -> set[UUID]:
     return found
 
 
-_SEVERAL = (list, tuple, set, frozenset)
 _MODELS: dict[str, type[Record]] = {
     mapper.local_table.name: mapper.class_
     for mapper in Base.registry.mappers

@@ -8,8 +8,9 @@ from time import monotonic
 from psycopg import Error
 from sqlalchemy import AsyncAdaptedQueuePool, PoolProxiedConnection, QueuePool
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.util.concurrency import in_greenlet
 
-from elearning.errors import NodeUnavailable, PoolExhausted
+from elearning.errors import NodeUnavailable, PoolExhausted, RoutingError
 from elearning.routing.failures import first_line, was_answered
 from elearning.routing.node import Node
 
@@ -85,3 +86,16 @@ class NodePool(QueuePool):
 
 class AsyncNodePool(NodePool, AsyncAdaptedQueuePool):
     """The same for asyncio."""
+
+    def connect(self) -> PoolProxiedConnection:
+        """Return a connection.
+
+        Raises:
+            RoutingError: the caller is synchronous.
+            NodeUnavailable: the node is left out.
+            PoolExhausted: all connections were in use for too long.
+        """
+        if not in_greenlet():
+            message = "these engines are asynchronous: use AsyncRoutingSession"
+            raise RoutingError(message)
+        return super().connect()

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Column, CompoundSelect, Delete, Insert, Select, Update, inspect
 from sqlalchemy.sql import visitors
-from sqlalchemy.sql.elements import ColumnClause, ColumnElement, TextClause
+from sqlalchemy.sql.elements import (
+    BinaryExpression,
+    ColumnClause,
+    ColumnElement,
+    TextClause,
+    UnaryExpression,
+)
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import custom_op
 
 __all__ = ["READ_ONLY_FUNCTIONS", "obstacle", "only_reads"]
 
@@ -24,6 +32,9 @@ READ_ONLY_FUNCTIONS = frozenset(
     """.split()  # noqa: SIM905 - forty words read better without quotes
 )
 """Functions that are known to read only; any other sends a statement to the primary."""
+_HARMLESS = frozenset({"*", "1"})  # as in count(*), and EXISTS (SELECT 1 …)
+# PostgreSQL manual, "Operators": of these characters alone.
+_OPERATOR = re.compile(r"[-+*/<>=~!@#%^&|`?]+")
 
 
 def only_reads(statement: object) -> bool:
@@ -68,8 +79,13 @@ def _obstacle(element: object) -> str | None:  # noqa: PLR0911 - a case each
                 return f"the function {'.'.join(names)} is not known to read only"
         case TextClause() | Insert() | Update() | Delete():
             return _named(element)
-        case ColumnClause() if element.is_literal and element.name != "*":  # as in count(*)
+        case ColumnClause() if element.is_literal and element.name not in _HARMLESS:
             return "a literal column may be anything"
+        case (
+            BinaryExpression(operator=custom_op() as operator)
+            | UnaryExpression(operator=custom_op() as operator)
+        ) if not _OPERATOR.fullmatch(operator.opstring):
+            return f"the operator {operator.opstring!r} may be anything"
     return None
 
 

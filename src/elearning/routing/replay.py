@@ -9,7 +9,7 @@ from time import monotonic
 
 from sqlalchemy import Connection
 
-from elearning.errors import NodeUnavailable
+from elearning.errors import NodeUnavailable, PoolExhausted
 from elearning.routing.node import Node
 from elearning.routing.token import Position
 
@@ -117,7 +117,7 @@ def _wait(replicas: list[Node], needed: Position, max_wait: float) -> Node | Non
         try:
             if has_replayed(node, needed, seconds):
                 return node
-        except NodeUnavailable as error:
+        except (NodeUnavailable, PoolExhausted) as error:
             logger.warning("%s", error)
     return None
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from sqlalchemy import Connection, Engine, inspect
-from sqlalchemy.exc import IllegalStateChangeError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import IllegalStateChangeError, SQLAlchemyError
 from sqlalchemy.orm import SessionTransactionOrigin
-from sqlalchemy.util import EMPTY_DICT
 
 from elearning.errors import (
     CrossShardWrite,
+    ElearningError,
     NodeUnavailable,
 )
 from elearning.models import Record
@@ -23,8 +23,8 @@ from elearning.routing.node import Node, Role
 from elearning.routing.replay import choose_replica
 from elearning.routing.route import Route
 from elearning.routing.shard_finder import ShardFinder
-from elearning.routing.token import UNKNOWN, Token
 from elearning.routing.statements import form_of
+from elearning.routing.token import UNKNOWN, Token
 from elearning.routing.work import UnitOfWork
 
 __all__ = ["Router"]
@@ -95,7 +95,7 @@ class Router(ShardFinder):
             route = self._decide(statement, params, options.get("execution_options"))
             options["bind_arguments"] = {**(arguments or {}), "route": route}
         try:
-            self._enter(route, options)
+            self._enter(route)
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug("%s: %s", type(statement).__name__.lower(), self._told(route))
             while True:
@@ -112,7 +112,7 @@ class Router(ShardFinder):
                 self._forget()
             raise
 
-    def _enter(self, route: Route, options: dict[str, Any]) -> None:
+    def _enter(self, route: Route) -> None:
         work = self._work
         if not route.reads:
             self._release()
@@ -122,26 +122,8 @@ class Router(ShardFinder):
             if work.reading not in {None, route.shard}:
                 self._release()
             work.reading = route.shard
-        work.streams |= route.streams
-        if route.shard in work.readers and route.shard in work.primaries and not self.dirty:
-            # What was read from a replica is read again with what the primary has.
-            given = options.get("execution_options") or EMPTY_DICT
-            options["execution_options"] = {"populate_existing": True, **given}
-            work.loaded = {} if "populate_existing" in given else self._loaded()
-
-    def _loaded(self) -> dict[Any, dict[str, Any]]:
-        """Return what the relationships of all rows hold: reading the rows again resets them."""
-        found: dict[Any, dict[str, Any]] = {}
-        for row in self.identity_map.values():
-            state = inspect(row)
-            held = {
-                name: state.dict[name]
-                for name in state.mapper.relationships.keys()  # noqa: SIM118 - no mapping
-                if name in state.dict
-            }
-            if held:
-                found[state.key] = held
-        return found
+        if route.streams:
+            work.streams.add(route.shard)
 
     def _pin(self, shard: str) -> Engine:
         """Stay on a shard's primary until the transaction ends."""
@@ -159,8 +141,9 @@ class Router(ShardFinder):
     def _pin_rows(self, rows: Iterable[object]) -> None:
         """Stay on the primary of the rows of a flush."""
         if self._routes:
-            for row in rows:
-                home = home_of(row) if isinstance(row, Record) else None
+            homes = [(row, home_of(row) if isinstance(row, Record) else None) for row in rows]
+            # Those that are at home somewhere tell where the others go.
+            for row, home in sorted(homes, key=lambda each: each[1] is None):
                 self._pin(
                     self._nodes.home(home)
                     if home is not None
@@ -201,8 +184,8 @@ class Router(ShardFinder):
         node = work.readers.get(shard)
         if node is None:
             node = work.readers[shard] = self._fit_replica(shard) or self._nodes.primary(shard)
-        # A cursor of the server's lives in a transaction.
-        return node.engine if route.streams else node.reader
+        # A cursor of the server's lives in a transaction, and who reads beside it, in the same.
+        return node.engine if shard in work.streams else node.reader
 
     def _why_primary(self, shard: str) -> str | None:
         """Return why reads are a part of a transaction on the primary, if they are."""
@@ -239,12 +222,13 @@ class Router(ShardFinder):
         """Tell whether a read goes elsewhere: once to another replica, then to the primary."""
         work, shard = self._work, route.shard
         node = work.readers.get(shard)
-        if not route.reads or route.streams or node is None or node.role is Role.PRIMARY:
+        if not route.reads or shard in work.streams or node is None or node.role is Role.PRIMARY:
             return False
         if error.values.get("node") != node.name:
             return False
         logger.warning("read elsewhere: %s", error)
         work.failed.add(node)
+        self._drop(node)
         failed = sum(each.shard == shard for each in work.failed)
         if shard in work.seen or failed > 1:
             # Another replica might be behind what was seen already.
@@ -275,6 +259,29 @@ class Router(ShardFinder):
                     transaction.close()
             finally:
                 self._releasing = False
+
+    def _drop(self, node: Node | None = None) -> None:
+        """Take reading connections out of the transaction: its COMMIT is not about them.
+
+        Without that, a replica that has died since would make the COMMIT of a primary fail, or
+        look as if it had.
+
+        Args:
+            node: whose; None: those of all nodes.
+        """
+        root = self.get_transaction()
+        while root is not None and root.parent is not None:
+            root = root.parent
+        held = {} if root is None else root._connections  # noqa: SLF001 - nothing public lets go
+        for key, (connection, begun, *_) in list(held.items()):
+            found = self._nodes.node_of(key) if isinstance(key, Engine) else None
+            if found is None or node not in {None, found}:
+                continue
+            if found.role is Role.REPLICA or key is found.reader:
+                del held[key], held[connection]
+                with suppress(SQLAlchemyError, ElearningError):
+                    begun.close()
+                connection.close()
 
     def _forget(self) -> None:
         if not self._releasing:

@@ -17,10 +17,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, bindparam, event, inspect, select
+from sqlalchemy import Connection, Engine, bindparam, event, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import SessionTransaction, UOWTransaction, object_session
-from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm import SessionTransaction, UOWTransaction
 from sqlalchemy.util import EMPTY_DICT
 
 from elearning.errors import ElearningError
@@ -170,6 +169,10 @@ class RoutingSession(Router):
                 self._lead_values(mapper, mappings)
                 super().bulk_update_mappings(mapper, mappings)
 
+    def _before_commit(self) -> None:
+        if self._routes and not self.in_nested_transaction():
+            self._drop()
+
     def _before_flush(self, _: UOWTransaction, __: object) -> None:
         assign_ids(self.new, self.region)
         # What was set to the value that it had is dirty, and not written.
@@ -219,17 +222,7 @@ class RoutingSession(Router):
         self._forget()
 
 
-def _keep_loaded(row: Base, _: object, __: object) -> None:
-    """Give a row that was read again back what its relationships held."""
-    session = object_session(row)
-    if isinstance(session, RoutingSession) and (loaded := session._work.loaded):  # noqa: SLF001
-        state = inspect(row)
-        for name, value in loaded.get(state.key, EMPTY_DICT).items():
-            if name not in state.dict:
-                set_committed_value(row, name, value)
-
-
-event.listen(Base, "refresh", _keep_loaded, propagate=True)
+event.listen(RoutingSession, "before_commit", RoutingSession._before_commit)  # noqa: SLF001
 event.listen(RoutingSession, "before_flush", RoutingSession._before_flush)  # noqa: SLF001
 event.listen(RoutingSession, "after_flush", RoutingSession._after_flush)  # noqa: SLF001
 event.listen(RoutingSession, "after_begin", RoutingSession._after_begin)  # noqa: SLF001

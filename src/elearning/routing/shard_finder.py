@@ -28,6 +28,9 @@ from elearning.routing.work import UnitOfWork
 __all__ = ["ShardFinder"]
 
 
+_STREAMS = ("yield_per", "stream_results")
+
+
 class ShardFinder(Session):
     """The part of `RoutingSession` that finds the shard."""
 
@@ -54,9 +57,12 @@ class ShardFinder(Session):
             options = {**self.execution_options, **(own or {}), **options}
         form = form_of(statement)
         told = _first_of(statement, own) if own else statement
-        streams = bool(options and (options.get("yield_per") or options.get("stream_results")))
+        streams = bool(options) and any(map(options.get, _STREAMS))
+        if not streams and (loading := options.get("_sa_orm_load_options")) is not None:
+            # Where Query.yield_per() notes it.
+            streams = bool(loading._yield_per)  # noqa: SLF001
         if options and (name := options.get("shard")) is not None:
-            shard, why = self._nodes.primary(name).shard, "execution option"
+            shard, why = self._nodes.primary(name).shard, f"execution option shard={name}"
         elif options and (region := options.get("region")) is not None:
             shard, why = self._nodes.home(region), f"execution option region={region}"
         else:
@@ -70,17 +76,24 @@ class ShardFinder(Session):
     def _named_shard(self, statement: Any, form: Any, params: Any) -> tuple[str, str] | None:
         """Return the shard of the ids that a statement names, if it names any."""
         shards: dict[str, Region] = {}
-        for one in ids_of(statement, form, params):
-            try:
-                region = region_of(one)
-            except InvalidId:
-                # An id that carries no region is of no row: the others decide.
-                continue
-            shards[self._nodes.home(region)] = region
-        if len(shards) > 1:
-            first, second, *_ = sorted(shards)
+        named: set[str] = set()
+        for ids in ids_of(statement, form, params):
+            found: dict[str, Region] = {}
+            for one in ids:
+                try:
+                    region = region_of(one)
+                except InvalidId:
+                    # An id that carries no region is of no row: the others decide.
+                    continue
+                found[self._nodes.home(region)] = region
+            if found:
+                # A row that is on two shards is on none.
+                shards = {key: found[key] for key in found if key in shards or not named}
+                named |= found.keys()
+        if len(shards) > 1 or (named and not shards):
+            first, second, *_ = sorted(named)
             if form.obstacle is None:
-                raise CrossShardRead(shards=", ".join(sorted(shards)))
+                raise CrossShardRead(shards=", ".join(sorted(named)))
             raise CrossShardWrite(first=first, second=second)
         for shard, region in shards.items():
             return shard, "an id of " + region

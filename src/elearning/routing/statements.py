@@ -37,8 +37,8 @@ _known: dict[tuple[Any, ...], tuple[str | None, Any]] = {}
 def form_of(statement: Any) -> Form:
     """Return what is known of a statement."""
     if isinstance(statement, LambdaElement):
-        # Its parameters are those of the first statement of its form.
-        return Form(obstacle(statement._resolved), ())  # noqa: SLF001 - there is no public name
+        resolved = statement._resolved  # noqa: SLF001 - there is no public name
+        return Form(obstacle(resolved), names_of(resolved))
     if isinstance(statement, Insert) or not hasattr(statement, "_generate_cache_key"):
         return Form(obstacle(statement), ())
     # SQLAlchemy needs the key as well, and keeps it with the statement.
@@ -67,12 +67,12 @@ def _remembered(statement: Any, key: CacheKey) -> Form:
     return Form(known[0], _names(known[1], key.bindparams))
 
 
-def ids_of(statement: Any, form: Form, parameters: Parameters) -> set[UUID]:
-    """Return the ids that a statement names."""
+def ids_of(statement: Any, form: Form, parameters: Parameters) -> list[set[UUID]]:
+    """Return the ids that a statement names; a row has to be where each of the sets says."""
     if isinstance(statement, Insert):
-        return inserted_ids(statement, parameters)
+        return [inserted_ids(statement, parameters)]
     if not form.names:
-        return set()
+        return []
     if not parameters:
         return ids_in(form.names, (_NOTHING,))
     return ids_in(form.names, (parameters,) if isinstance(parameters, _ONE_ROW) else parameters)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from threading import Lock
 from typing import NamedTuple, Self
 
 from elearning.errors import InvalidText
@@ -47,13 +48,18 @@ UNKNOWN = Position(0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 """Later than everything: only the primary will do."""
 
 
+# Between looking and writing another thread might go farther. One for all: it takes no time.
+_ADVANCING = Lock()
+
+
 class Token(dict[str, Position]):
     """Positions by shard; they merge and never go back."""
 
     def advance(self, shard: str, position: Position) -> None:
         """Note that a position of a shard was written."""
-        if position > self.get(shard, NOTHING):
-            self[shard] = position
+        with _ADVANCING:
+            if position > self.get(shard, NOTHING):
+                self[shard] = position
 
     def merge(self, other: Mapping[str, Position]) -> None:
         """Take over what another token has seen."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -28,7 +27,5 @@ class UnitOfWork:
     """The shards that it has read something of."""
     failed: set[Node] = field(default_factory=set)
     """Replicas that failed it."""
-    streams: bool = False
-    """Whether a cursor of the server's may be open."""
-    loaded: dict[Any, dict[str, Any]] = field(default_factory=dict)
-    """What the relationships of rows held when these were read again, by identity key."""
+    streams: set[str] = field(default_factory=set)
+    """The shards where a cursor of the server's may be open."""
