@@ -114,6 +114,21 @@ def test_forty_writers_on_a_silent_primary(
         assert {type(error) for error in errors} == {NodeUnavailable}
 
 
+def test_who_waits_for_a_place_on_a_silent_primary(
+    settings: Settings, engines: Engines, switches: Switches
+) -> None:
+    # Idle sessions hold all of them, so nobody's statement tells that it is silent.
+    here = new_user(engines, "europe")
+    with (
+        Engines(settings, pool_size=1) as lost,
+        RoutingSession(engines=lost, region="europe") as holder,
+    ):
+        holder.connection()
+        switches.silence("eu-primary")
+        with taking_at_most(3.5), pytest.raises(NodeUnavailable, match="eu-primary"):
+            write(lost, here)
+
+
 def test_a_restarted_primary_costs_no_error(
     settings: Settings, engines: Engines, switches: Switches
 ) -> None:
