@@ -184,6 +184,16 @@ def test_paused_and_silenced_for_a_block(cluster: EmbeddedCluster, switches: Swi
     assert seen(cluster) == 1
 
 
+def test_a_node_may_be_killed_while_it_is_paused_or_silenced(switches: Switches) -> None:
+    with switches.replay_paused(REPLICA):
+        switches.kill(REPLICA)
+    switches.restart(REPLICA)
+    with switches.silenced(REPLICA):
+        switches.kill(REPLICA)
+    switches.restart(REPLICA)
+    switches.catch_up(REPLICA)
+
+
 @pytest.mark.parametrize("node", [PRIMARY, "mongodb"])
 @pytest.mark.parametrize("method", ["pause_replay", "resume_replay", "catch_up"])
 def test_only_a_replica_replays(switches: Switches, method: str, node: str) -> None:

@@ -65,7 +65,9 @@ class TcpProxy:
             raise ClusterError(message) from None
         self._loop = asyncio.SelectorEventLoop()
         self._loop.set_exception_handler(self._note_problem)
-        self._thread = threading.Thread(target=self._run, name=repr(self), daemon=True)
+        self._thread = threading.Thread(
+            target=_run, args=(self._loop,), name=repr(self), daemon=True
+        )
         self._thread.start()
         self._do(self._accept)
         return self
@@ -159,13 +161,6 @@ class TcpProxy:
             message = f"{self!r} failed: {self._problem!r}"
             raise ClusterError(message) from self._problem
 
-    def _run(self) -> None:
-        if loop := self._loop:
-            try:
-                loop.run_forever()
-            finally:
-                loop.close()
-
     def _note_problem(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self._problem = self._problem or context.get("exception")
 
@@ -196,7 +191,7 @@ class TcpProxy:
             self._listener = _bound(self.port)
             self._listener.listen(BACKLOG)
             self.port = self._listener.getsockname()[1]
-            self._loop.add_reader(self._listener, self._take)
+            self._loop.add_reader(self._listener, self._take, self._loop, self._listener)
             if self._holder:
                 self._holder.close()
                 self._holder = None
@@ -220,15 +215,19 @@ class TcpProxy:
             self._holder.close()
             self._holder = None
 
-    def _take(self) -> None:
+    def _take(self, loop: asyncio.AbstractEventLoop, listener: socket.socket) -> None:
         # The client may have gone again by now.
         with suppress(BlockingIOError, ConnectionAbortedError):
-            if self._listener and self._loop:
-                client, _ = self._listener.accept()
-                self._seen += 1
-                self._links.add(
-                    Link(self._loop, self._weather, client, self._address, self._links.discard)
-                )
+            client, _ = listener.accept()
+            self._seen += 1
+            self._links.add(Link(loop, self._weather, client, self._address, self._links.discard))
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
 
 
 def _bound(port: int) -> socket.socket:

@@ -5,27 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import psycopg
 
-from elearning.cluster.embedded import EmbeddedCluster, NodeStatus
-from elearning.cluster.embedded.credentials import SUPERUSER
-from elearning.cluster.embedded.processes import wait_until
+from elearning.cluster.embedded import EmbeddedCluster
 from elearning.errors import ClusterError, ElearningError
+from elearning.testing.nodes import Nodes
 
 __all__ = ["Switches"]
-
-CONNECT_SECONDS = 5
-DRIVER = "postgresql+psycopg://"
-# One whose replay is paused connects again when it resumes; one that was promoted, never.
-STREAMS = (
-    "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming') "
-    "OR CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE true END"
-)
-# The log may end in the middle of a record, whose rest is sent with the next: this one is
-# complete, for its COMMIT flushes it.
-FLUSHED = "SELECT pg_current_wal_flush_lsn() FROM pg_logical_emit_message(true, 'elearning', '')"
 
 
 class Switches:
@@ -41,9 +29,9 @@ class Switches:
 
     def __init__(self, cluster: EmbeddedCluster, *, max_wait: float = 20.0) -> None:
         self._cluster = cluster
-        self._max_wait = max_wait
+        self._nodes = Nodes(cluster, max_wait)
+        self._silent = self._nodes.silent
         self._down: set[str] = set()
-        self._silent: set[str] = set()
         self._paused: set[str] = set()
         self._moved: set[str] = set()
 
@@ -64,11 +52,11 @@ class Switches:
         Raises:
             ClusterError: the node is no replica, or does not answer.
         """
-        self._check_replica(node)
-        if not self._is_paused(node):
+        self._nodes.check_replica(node)
+        if not self._nodes.is_paused(node):
             self._paused.add(node)
-        self._ask(node, "SELECT pg_wal_replay_pause()")
-        self._wait_replay(node, "paused")
+        self._nodes.ask(node, "SELECT pg_wal_replay_pause()")
+        self._nodes.wait_replay(node, "paused")
 
     def resume_replay(self, node: str) -> None:
         """Let a replica replay again; nothing happens where it does.
@@ -76,9 +64,9 @@ class Switches:
         Raises:
             ClusterError: the node is no replica, or does not answer.
         """
-        self._check_replica(node)
-        self._ask(node, "SELECT pg_wal_replay_resume()")
-        self._wait_replay(node, "not paused")
+        self._nodes.check_replica(node)
+        self._nodes.ask(node, "SELECT pg_wal_replay_resume()")
+        self._nodes.wait_replay(node, "not paused")
         self._paused.discard(node)
 
     @contextmanager
@@ -88,7 +76,9 @@ class Switches:
         try:
             yield
         finally:
-            self.resume_replay(node)
+            # It may have been killed or promoted meanwhile.
+            if node in self._paused:
+                self.resume_replay(node)
 
     def catch_up(self, node: str) -> None:
         """Wait until a replica shows all that its primary has committed by now.
@@ -96,17 +86,11 @@ class Switches:
         Raises:
             ClusterError: the node is no replica, its replay is paused, or it is too slow.
         """
-        self._check_replica(node)
-        if self._is_paused(node):
+        self._nodes.check_replica(node)
+        if self._nodes.is_paused(node):
             message = f"{node} cannot catch up: its replay is paused"
             raise ClusterError(message)
-        position = self._ask(self._status(node).follows or "", FLUSHED)
-        self._wait(
-            node,
-            "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn",
-            position,
-            what=f"has not replayed {position}",
-        )
+        self._nodes.wait_replayed(node)
 
     def stop(self, node: str) -> None:
         """Shut a node down as its operator would; nothing happens where it is down."""
@@ -132,7 +116,7 @@ class Switches:
             ClusterError: its primary is silent, so it could not stream.
         """
         handle = self._cluster.node(node)
-        status = self._status(node)
+        status = self._nodes.status(node)
         if status.follows in self._silent:
             message = f"{node} would not stream: {status.follows} is silent"
             raise ClusterError(message)
@@ -140,7 +124,7 @@ class Switches:
         handle.stop()
         self._forget(node)
         handle.start()
-        self._wait_streaming(node)
+        self._nodes.wait_streaming(node)
         self._down.discard(node)
 
     def silence(self, node: str) -> None:
@@ -165,9 +149,9 @@ class Switches:
         self._silent.discard(node)
         # Of a node that runs, this is the wait until it is ready.
         handle.start()
-        if self._status(node).kind == "postgresql":
-            self._ask(node, "SELECT 1")
-            self._wait_streaming(node)
+        if self._nodes.status(node).kind == "postgresql":
+            self._nodes.ask(node, "SELECT 1")
+            self._nodes.wait_streaming(node)
 
     @contextmanager
     def silenced(self, node: str) -> Iterator[None]:
@@ -176,7 +160,8 @@ class Switches:
         try:
             yield
         finally:
-            self.speak(node)
+            if node in self._silent:
+                self.speak(node)
 
     def promote(self, node: str, *, split_brain: bool = False) -> None:
         """Make a replica the primary of its shard, and wait until it takes writes.
@@ -226,7 +211,7 @@ class Switches:
         """
         for status in self._cluster.status():
             if status.shard == shard:
-                self._check_speaks(status.name)
+                self._nodes.check_speaks(status.name)
         self._cluster.restore(shard)
         self._moved.discard(shard)
         for status in self._cluster.status():
@@ -261,8 +246,8 @@ class Switches:
         for node in self._cluster.status():
             if (
                 touched & {node.name, node.follows, node.shard}
-                and node.name in self._streaming_with(node.name)
-                and not self._is_paused(node.name)
+                and node.name in self._nodes.streaming_with(node.name)
+                and not self._nodes.is_paused(node.name)
             ):
                 self.catch_up(node.name)
 
@@ -271,69 +256,10 @@ class Switches:
         self._silent.discard(node)
         self._paused.discard(node)
 
-    def _status(self, node: str) -> NodeStatus:
-        self._cluster.node(node)  # raises where there is none
-        return next(status for status in self._cluster.status() if status.name == node)
-
-    def _wait_streaming(self, node: str) -> None:
-        for replica in self._streaming_with(node):
-            self._wait(replica, STREAMS, what="does not stream from its primary")
-
-    def _streaming_with(self, node: str) -> list[str]:
-        """Return the replicas that can stream when this node is up: its own, or itself."""
-        nodes = self._cluster.status()
-        up = {one.name for one in nodes if one.running} - self._silent
-        return [
-            one.name
-            for one in nodes
-            if one.name in up and one.follows in up and node in (one.name, one.follows)
-        ]
-
     def _move(self, node: str, change: Callable[[], None]) -> None:
         """Change who follows whom; one that fails may have come half way."""
-        shard = self._status(node).shard
-        self._check_speaks(node)
+        shard = self._nodes.status(node).shard
+        self._nodes.check_speaks(node)
         if shard:
             self._moved.add(shard)
         change()
-
-    def _check_replica(self, node: str) -> None:
-        status = self._status(node)
-        if status.kind != "postgresql" or not self._ask(node, "SELECT pg_is_in_recovery()"):
-            message = f"{node} is no replica: nothing is replayed there"
-            raise ClusterError(message)
-
-    def _check_speaks(self, node: str) -> None:
-        if node in self._silent:
-            message = f"{node} is silent: let it speak first"
-            raise ClusterError(message)
-
-    def _is_paused(self, node: str) -> bool:
-        return bool(self._ask(node, "SELECT pg_is_wal_replay_paused()"))
-
-    def _wait_replay(self, node: str, state: str) -> None:
-        self._wait(
-            node,
-            "SELECT pg_get_wal_replay_pause_state() = %s",
-            state,
-            what=f"did not reach the state '{state}'",
-        )
-
-    def _wait(self, node: str, condition: str, *values: object, what: str) -> None:
-        if not wait_until(lambda: bool(self._ask(node, condition, *values)), self._max_wait):
-            message = f"{node} {what} after {self._max_wait} s"
-            raise ClusterError(message)
-
-    def _ask(self, node: str, statement: str, *values: object) -> Any:
-        """Return the one value of a query by the superuser."""
-        self._check_speaks(node)
-        url = self._cluster.url(node, SUPERUSER).replace(DRIVER, "postgresql://")
-        try:
-            with psycopg.connect(
-                url, autocommit=True, connect_timeout=CONNECT_SECONDS
-            ) as connection:
-                row = connection.execute(statement.encode(), values or None).fetchone()
-        except psycopg.OperationalError as error:
-            message = f"{node} does not answer: {error}"
-            raise ClusterError(message) from None
-        return row[0] if row else None
