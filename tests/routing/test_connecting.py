@@ -78,6 +78,14 @@ def test_a_transaction_that_may_not_write_is_no_demotion(settings: Settings) -> 
         assert session.scalar(BACKEND) == pid
 
 
+def test_a_primary_that_reads_in_place_of_replicas_reads_only(engines: Engines) -> None:
+    with (
+        engines.primary("eu").reader.connect() as connection,
+        pytest.raises(InternalError, match="read-only transaction"),
+    ):
+        connection.execute(EVERY_CHANGE)
+
+
 def test_a_wire_knows_its_server(engines: Engines) -> None:
     for node in engines.nodes:
         with node.engine.connect() as connection:
