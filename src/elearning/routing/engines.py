@@ -17,6 +17,7 @@ from elearning.config import Settings
 from elearning.errors import NodeUnavailable, SettingsError
 from elearning.regions import Region
 from elearning.routing.connecting import listen
+from elearning.routing.cursors import AsyncQuickCursor, QuickCursor
 from elearning.routing.node import Node, Role, ShardState
 from elearning.routing.pool import AsyncNodePool, NodePool
 from elearning.routing.watch import Watch
@@ -235,8 +236,9 @@ class Engines:
             "connect_timeout": self._connect_timeout,
             "application_name": "elearning",
         }
+        cursors = AsyncQuickCursor if self.asynchronous else QuickCursor
         options = more | {
-            "connect_args": node.arguments,
+            "connect_args": {**node.arguments, "cursor_factory": cursors},
             "poolclass": AsyncNodePool if self.asynchronous else NodePool,
             "pool_size": pool_size,
             "max_overflow": 0,
