@@ -7,7 +7,6 @@ INSERT, the values. Nothing else: an inequality or an OR names no region.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import cache
 from typing import Any, TypeGuard
 from uuid import UUID
@@ -198,9 +197,10 @@ def _add_ids(found: set[UUID], value: object) -> None:
 def _uuid(value: object) -> UUID | None:
     if isinstance(value, UUID):
         return value
-    with suppress(ValueError):
+    try:
         return UUID(value) if isinstance(value, str) else None
-    return None
+    except ValueError:
+        return None
 
 
 def inserted_ids(statement: Insert, parameters: Parameters) -> set[UUID]:

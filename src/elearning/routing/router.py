@@ -93,7 +93,9 @@ class Router(ShardFinder):
         route: Route | None = arguments.get("route") if arguments else None
         if route is None:
             route = self._decide(statement, params, options.get("execution_options"))
-            options["bind_arguments"] = {**(arguments or {}), "route": route}
+            options["bind_arguments"] = (
+                {**arguments, "route": route} if arguments else {"route": route}
+            )
         try:
             self._enter(route)
             if logger.isEnabledFor(logging.DEBUG):
@@ -114,12 +116,12 @@ class Router(ShardFinder):
 
     def _enter(self, route: Route) -> None:
         work = self._work
-        if not route.reads:
+        if route.obstacle is not None:
             self._release()
             # At once: what an UPDATE reads to synchronize must come from the primary.
             self._pin(route.shard)
         else:
-            if work.reading not in {None, route.shard}:
+            if work.reading != route.shard and work.reading is not None:
                 self._release()
             work.reading = route.shard
         if route.streams:
@@ -189,11 +191,12 @@ class Router(ShardFinder):
 
     def _why_primary(self, shard: str) -> str | None:
         """Return why reads are a part of a transaction on the primary, if they are."""
-        if shard in self._work.primaries:
+        work = self._work
+        if shard in work.primaries:
             return "the transaction is there"
         if self.consistency is Consistency.PRIMARY:
             return "consistency is primary"
-        if not self._nodes.replicas(shard):
+        if shard not in work.readers and not self._nodes.replicas(shard):
             return "the shard has no replica"
         if self.in_nested_transaction() or self.twophase:
             # A replica that commits each statement by itself has neither.
@@ -201,18 +204,17 @@ class Router(ShardFinder):
         return None
 
     def _fit_replica(self, shard: str) -> Node | None:
-        replicas = self._nodes.replicas(shard)
+        fit = [node for node in self._nodes.replicas(shard) if node.is_fit]
         state = self._nodes.primary(shard).state
-        alone = not any(node.is_fit for node in replicas)
-        if alone and not state.alone:
+        if not fit and not state.alone:
             logger.warning("all replicas of shard %s are left out: its primary reads", shard)
-        state.alone = alone
+        state.alone = not fit
         needed = self.token.get(shard) if self.consistency is Consistency.SESSION else None
-        if alone or needed == UNKNOWN:
+        if not fit or needed == UNKNOWN:
             return None
         if failed := self._work.failed:
-            replicas = tuple(node for node in replicas if node not in failed)
-        return choose_replica(replicas, needed, self._longest_wait)
+            fit = [node for node in fit if node not in failed]
+        return choose_replica(fit, needed, self._longest_wait)
 
     @property
     def _longest_wait(self) -> float:

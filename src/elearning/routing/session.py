@@ -117,11 +117,14 @@ class RoutingSession(Router):
                 not isinstance(ident, UUID)
                 or entity not in _BY_ID
                 or not self._routes
-                or any(options.values())
+                or self.execution_options
+                or (options and any(options.values()))
                 or (entity, (ident,), None) in self.identity_map
             ):
                 return super().get(entity, ident, **options)
-            return self.scalar(_BY_ID[entity], {"id": ident})
+            return self._run(
+                super().scalar, _BY_ID[entity], {"id": ident}, self._options_for(ident)
+            )
 
         def merge(self, instance: Any, **options: Any) -> Any:
             """Copy the state of an instance; see `Session.merge`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import inspect
 from sqlalchemy.orm import Session
@@ -28,9 +29,6 @@ from elearning.routing.work import UnitOfWork
 __all__ = ["ShardFinder"]
 
 
-_STREAMS = ("yield_per", "stream_results")
-
-
 class ShardFinder(Session):
     """The part of `RoutingSession` that finds the shard."""
 
@@ -51,21 +49,18 @@ class ShardFinder(Session):
 
     def _decide(self, statement: Any, params: Any, given: Mapping[str, Any] | None) -> Route:
         """Find a statement's shard, before its autoflush; the node comes after it."""
-        options: Mapping[str, Any] = given or EMPTY_DICT
-        own = getattr(statement, "_execution_options", None)
-        if own or self.execution_options:
-            options = {**self.execution_options, **(own or {}), **options}
+        own: Mapping[str, Any] = getattr(statement, "_execution_options", EMPTY_DICT)
+        options = own or given or EMPTY_DICT
+        if self.execution_options or (own and given):
+            options = {**self.execution_options, **own, **(given or EMPTY_DICT)}
         form = form_of(statement)
-        told = _first_of(statement, own) if own else statement
-        streams = bool(options) and any(map(options.get, _STREAMS))
-        if not streams and (loading := options.get("_sa_orm_load_options")) is not None:
-            # Where Query.yield_per() notes it.
-            streams = bool(loading._yield_per)  # noqa: SLF001
+        streams = bool(options) and _streams(options)
         if options and (name := options.get("shard")) is not None:
-            shard, why = self._nodes.primary(name).shard, f"execution option shard={name}"
+            shard, why = self._nodes.primary(name).shard, "execution option shard=" + name
         elif options and (region := options.get("region")) is not None:
-            shard, why = self._nodes.home(region), f"execution option region={region}"
+            shard, why = self._nodes.home(region), "execution option region=" + region
         else:
+            told = _first_of(statement, own) if own else statement
             shard, why = (
                 self._named_shard(told, form if told is statement else form_of(told), params)
                 or (self._work.written and (self._work.written, "the transaction writes there"))
@@ -73,11 +68,23 @@ class ShardFinder(Session):
             )
         return Route(shard, why, form.obstacle, streams)
 
+    def _options_for(self, one: UUID) -> dict[str, Any]:
+        """Return what leads a SELECT to a row; nothing where its id tells no region."""
+        try:
+            region = region_of(one)
+        except InvalidId:
+            return {}
+        route = Route(self._nodes.home(region), "an id of " + region, None)
+        return {"bind_arguments": {"route": route}}
+
     def _named_shard(self, statement: Any, form: Any, params: Any) -> tuple[str, str] | None:
         """Return the shard of the ids that a statement names, if it names any."""
+        several = ids_of(statement, form, params)
+        if not several:
+            return None
         shards: dict[str, Region] = {}
         named: set[str] = set()
-        for ids in ids_of(statement, form, params):
+        for ids in several:
             found: dict[str, Region] = {}
             for one in ids:
                 try:
@@ -115,6 +122,15 @@ class ShardFinder(Session):
             if region is not None:
                 values["id"] = new_id(region)
         return values
+
+
+def _streams(options: Mapping[str, Any]) -> bool:
+    """Tell whether the rows come through a cursor of the server's."""
+    if options.get("yield_per") or options.get("stream_results"):
+        return True
+    # Where Query.yield_per() notes it.
+    loading = options.get("_sa_orm_load_options")
+    return loading is not None and bool(loading._yield_per)  # noqa: SLF001
 
 
 def _first_of(statement: Any, options: Mapping[Any, Any]) -> Any:

@@ -36,8 +36,12 @@ _known: dict[tuple[Any, ...], tuple[str | None, Any]] = {}
 
 def form_of(statement: Any) -> Form:
     """Return what is known of a statement."""
+    kept = getattr(statement, "__dict__", _NOTHING).get(_KEPT)
+    # One that was copied along into another statement belongs to another key.
+    if kept is not None and kept[0] is statement._generate_cache_key():  # noqa: SLF001 - there is no public name
+        return kept[1]  # type: ignore[no-any-return]
     if isinstance(statement, LambdaElement):
-        resolved = statement._resolved  # noqa: SLF001 - there is no public name
+        resolved = statement._resolved  # noqa: SLF001 - as above
         return Form(obstacle(resolved), names_of(resolved))
     if isinstance(statement, Insert) or not hasattr(statement, "_generate_cache_key"):
         return Form(obstacle(statement), ())
@@ -45,10 +49,6 @@ def form_of(statement: Any) -> Form:
     key: CacheKey | None = statement._generate_cache_key()  # noqa: SLF001 - as above
     if key is None:
         return Form(obstacle(statement), names_of(statement))
-    kept = statement.__dict__.get(_KEPT)
-    # One that was copied along into another statement belongs to another key.
-    if kept is not None and kept[0] is key:
-        return kept[1]  # type: ignore[no-any-return]
     form = _remembered(statement, key)
     statement.__dict__[_KEPT] = (key, form)
     return form
@@ -64,7 +64,7 @@ def _remembered(statement: Any, key: CacheKey) -> Form:
         if len(_known) >= _MOST:
             _known.clear()
         _known[key.key] = known = (form.obstacle, places)
-    return Form(known[0], _names(known[1], key.bindparams))
+    return Form(known[0], _names(known[1], key.bindparams) if known[1] else ())
 
 
 def ids_of(statement: Any, form: Form, parameters: Parameters) -> list[set[UUID]]:
@@ -96,6 +96,8 @@ def _places(names: Names, binds: Sequence[BindParameter[Any]]) -> Any:
 
 def _names(places: Any, binds: Sequence[BindParameter[Any]]) -> Names:
     return tuple(
-        binds[place] if isinstance(place, int) else tuple(_names(part, binds) for part in place)
-        for place in places
+        [
+            binds[place] if isinstance(place, int) else tuple(_names(part, binds) for part in place)
+            for place in places
+        ]
     )
