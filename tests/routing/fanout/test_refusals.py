@@ -207,7 +207,14 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     # expressions
     "text-inside": (select(User).where(text("true")), r"text\(\) is not understood"),
-    "literal-column": (select(literal_column("xmin"), User.id), r"literal_column\(\) is not"),
+    "literal-column": (select(literal_column("xmin"), User.id), "text as a column"),
+    "literal-inside": (
+        select(User.id).where(literal_column("xmin") == User.id),
+        r"literal_column\(\) is not",
+    ),
+    "text-column": (select(text("count(*)")).select_from(User), "text as a column"),
+    "text-columns": (select(text("first_name, last_name")).select_from(User), "text as a column"),
+    "star": (select(literal_column("*")).select_from(User), "text as a column"),
     "now": (select(User).where(User.created_at < func.now()), "each server has a clock"),
     "random": (select(User).order_by(func.random()), r"random\(\) is not known"),
     "packaged": (select(func.pg_catalog.abs(1), User.id), r"pg_catalog.abs\(\) is not known"),

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import CompoundSelect, Delete, FromClause, Insert, Select, Update, func
 from sqlalchemy.sql import visitors
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.elements import ColumnClause, ColumnElement, TextClause
 
 from elearning.errors import NotMergeable
 from elearning.routing.fanout.groups import Groups
@@ -119,6 +119,11 @@ def located(
     if isinstance(statement, CompoundSelect):
         raise NotMergeable(reason="a union is not looked into; ask for its parts one by one")
     locality = locate(statement)
+    for column in statement._raw_columns:  # noqa: SLF001 - SQLAlchemy tells of no text among them
+        if isinstance(column, TextClause) or (
+            isinstance(column, ColumnClause) and column.is_literal
+        ):
+            raise NotMergeable(reason="text as a column may be anything; write it with columns")
     check_local(statement, locality, parameters)
     check_options(statement, locality)
     return statement, locality
