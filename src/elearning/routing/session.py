@@ -19,7 +19,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, bindparam, event, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import SessionTransaction, UOWTransaction
+from sqlalchemy.orm import Session, SessionTransaction, UOWTransaction
 from sqlalchemy.util import EMPTY_DICT
 
 from elearning.errors import ElearningError
@@ -32,6 +32,7 @@ from elearning.routing.engines import Engines
 from elearning.routing.node import Role
 from elearning.routing.replay import current_position
 from elearning.routing.router import Router
+from elearning.routing.rows import RowLoader, loader_of
 from elearning.routing.token import UNKNOWN, Token
 from elearning.routing.work import UnitOfWork
 
@@ -122,9 +123,11 @@ class RoutingSession(Router):
                 or (entity, (ident,), None) in self.identity_map
             ):
                 return super().get(entity, ident, **options)
-            return self._run(
-                super().scalar, _BY_ID[entity], {"id": ident}, self._options_for(ident)
-            )
+            loader = loader_of(entity)
+            options = self._options_for(ident)
+            if loader is None or not options or loader.is_heard(self) or not self._is_clean():
+                return self._run(super().scalar, _BY_ID[entity], {"id": ident}, options)
+            return self._run(self._load, loader, ident, options)
 
         def merge(self, instance: Any, **options: Any) -> Any:
             """Copy the state of an instance; see `Session.merge`."""
@@ -175,6 +178,10 @@ class RoutingSession(Router):
     def _before_commit(self) -> None:
         if self._routes and not self.in_nested_transaction():
             self._drop()
+
+    def _load(self, loader: RowLoader, ident: UUID, *, bind_arguments: dict[str, Any]) -> Any:
+        bind = self.get_bind(**bind_arguments)
+        return loader.load(self, Session.connection(self, {"bind": bind}), ident)
 
     def _before_flush(self, _: UOWTransaction, __: object) -> None:
         assign_ids(self.new, self.region)
