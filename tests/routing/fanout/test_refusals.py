@@ -31,6 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import (
+    Bundle,
     aliased,
     contains_eager,
     joinedload,
@@ -271,6 +272,23 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "not-grouped-filter": (
         select(func.count().filter(User.status == "x") + 1),
         "a value computed from aggregates",
+    ),
+    "bundle-of-aggregates": (
+        select(Bundle("all", func.count(User.id))),
+        "a Bundle is taken for a part of plain rows only",
+    ),
+    "distinct-bundle": (
+        select(Bundle("names", User.first_name)).distinct(),
+        "a Bundle is taken for a part of plain rows only",
+    ),
+    "bundle-of-chance": (select(Bundle("x", func.random(), User.id)), r"random\(\) is not known"),
+    "inner-text": (
+        select(
+            select(text("(SELECT count(*) FROM users)"))
+            .where(Enrollment.user_id == User.id)
+            .scalar_subquery()
+        ).select_from(User),
+        r"text\(\) is not understood",
     ),
     "fetch": (select(User).order_by(User.id).fetch(5, with_ties=True), "FETCH may ask for ties"),
     "computed-limit": (select(User).limit(literal_column("1 + 1")), "limit is no number"),

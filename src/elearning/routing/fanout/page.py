@@ -21,7 +21,7 @@ from elearning.routing.fanout.cursor import read_cursor, write_cursor
 from elearning.routing.fanout.kinds import Kind, comparable
 from elearning.routing.fanout.locality import Sources, names_of_bookkeeping, sources_of
 from elearning.routing.fanout.order import OrderKey, order_of
-from elearning.routing.fanout.parts import columns_of
+from elearning.routing.fanout.parts import columns_of, named_in
 from elearning.routing.fanout.plan import statement_of
 from elearning.routing.fanout.result import FanOutResult
 from elearning.routing.fanout.run import answer, answer_async
@@ -172,11 +172,7 @@ def _check_rows(statement: Select[Any]) -> None:
 
 def _unique(statement: Select[Any], sources: Sources) -> list[OrderKey]:
     """Return the order of a statement, with the ids of all tables at its end."""
-    named = {
-        str(name): element
-        for name, element in columns_of(statement)
-        if isinstance(element, ColumnElement)
-    }
+    named = named_in(columns_of(statement))
     if unclear := names_of_bookkeeping(sources.conditions):
         raise NotMergeable(reason=f"keys of {', '.join(unclear)} repeat from shard to shard")
     keys = order_of(statement, named)

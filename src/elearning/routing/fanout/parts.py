@@ -18,7 +18,7 @@ from elearning.errors import InvalidText, NotMergeable
 from elearning.routing.fanout.schema import place_of
 from elearning.routing.fanout.screen import bare
 
-__all__ = ["columns_of", "expressions_of", "grouped_by", "number_of", "same"]
+__all__ = ["columns_of", "expressions_of", "grouped_by", "named_in", "number_of", "same"]
 
 
 def expressions_of(statement: Select[Any] | CompoundSelect[Any]) -> list[object]:
@@ -50,6 +50,11 @@ def columns_of(statement: Select[Any]) -> list[tuple[object, object]]:
             expression = expression.__clause_element__()
         found.append((description["name"], expression))
     return found
+
+
+def named_in(columns: list[tuple[object, object]]) -> dict[str, ColumnElement[Any]]:
+    """Return expressions by their names; PostgreSQL refuses a name that two have."""
+    return {str(name): element for name, element in columns if isinstance(element, ColumnElement)}
 
 
 def grouped_by(clause: Any, named: Mapping[str, ColumnElement[Any]]) -> list[ColumnElement[Any]]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import CompoundSelect, Delete, FromClause, Insert, Select, Update, func
 from sqlalchemy.sql import visitors
-from sqlalchemy.sql.elements import ColumnClause, ColumnElement, TextClause
+from sqlalchemy.sql.elements import ClauseList, ColumnClause, ColumnElement, TextClause
 
 from elearning.errors import NotMergeable
 from elearning.routing.fanout.groups import Groups
@@ -19,7 +19,14 @@ from elearning.routing.fanout.kinds import Kind, identity, kind_of
 from elearning.routing.fanout.locality import Locality, locate
 from elearning.routing.fanout.options import check_options
 from elearning.routing.fanout.order import OrderKey, order_of, sort_rows
-from elearning.routing.fanout.parts import columns_of, expressions_of, grouped_by, number_of, same
+from elearning.routing.fanout.parts import (
+    columns_of,
+    expressions_of,
+    grouped_by,
+    named_in,
+    number_of,
+    same,
+)
 from elearning.routing.fanout.schema import place_of
 from elearning.routing.fanout.screen import aggregates_in, bare, inside, windows_in
 from elearning.routing.fanout.subqueries import check_local
@@ -148,7 +155,7 @@ def plan_of(statement: Select[Any], locality: Locality, parameters: Mapping[str,
     if statement._fetch_clause is not None:  # noqa: SLF001 - there are no public names
         raise NotMergeable(reason="FETCH may ask for ties; use limit()")
     shown = columns_of(statement)
-    named = {str(name): element for name, element in shown if isinstance(element, ColumnElement)}
+    named = named_in(shown)
     limit, offset = (
         number_of(name, clause, parameters)
         for name, clause in (
@@ -163,6 +170,12 @@ def plan_of(statement: Select[Any], locality: Locality, parameters: Mapping[str,
         for key in grouped_by(clause, named)
     ]
     columns = [element for _, element in shown]
+    if any(isinstance(column, ClauseList) for column in columns) and (
+        groups
+        or statement._distinct  # noqa: SLF001
+        or any(aggregates_in(column) or windows_in(column) for column in statement.selected_columns)
+    ):
+        raise NotMergeable(reason="a Bundle is taken for a part of plain rows only")
     counted = any(
         aggregates_in(element)
         for element in (*columns, *(key.element for key in keys))

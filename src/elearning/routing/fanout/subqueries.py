@@ -126,7 +126,11 @@ def _clauses(statement: Select[Any], sources: Sources) -> list[ClauseElement]:
     where = statement.whereclause
     return [
         *sources.joined_on,
-        *(column for column in statement._raw_columns if isinstance(column, ColumnElement)),  # noqa: SLF001
+        *(
+            column
+            for column in statement._raw_columns  # noqa: SLF001
+            if isinstance(column, ColumnElement) or not isinstance(column, FromClause)
+        ),
         *([] if where is None else [where]),
         *statement._group_by_clauses,  # noqa: SLF001
         *statement._having_criteria,  # noqa: SLF001
