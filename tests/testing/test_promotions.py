@@ -19,6 +19,11 @@ from elearning.testing.switches import Switches
 from tests.cluster.embedded_support import execute, pids, query
 
 P, R1, R2 = "eu-primary", "eu-replica-1", "eu-replica-2"
+STATE = """
+SELECT current_setting('cluster_name'), pg_is_in_recovery(),
+    (SELECT sender_port FROM pg_stat_wal_receiver WHERE status = 'streaming'),
+    ARRAY(SELECT slot_name || ' ' || active FROM pg_replication_slots ORDER BY slot_name)
+"""
 SLOTS = "SELECT slot_name, active FROM pg_replication_slots ORDER BY slot_name"
 
 
@@ -47,13 +52,13 @@ def switches(cluster: EmbeddedCluster) -> Iterator[Switches]:
 
 
 def state(cluster: EmbeddedCluster) -> list[object]:
-    nodes = [(node.name, node.role, node.follows, node.running) for node in cluster.status()]
-    own = "SELECT current_setting('cluster_name'), pg_is_in_recovery(), "
-    own += "coalesce((SELECT sender_port FROM pg_stat_wal_receiver WHERE status = 'streaming'), 0)"
     names = {node.port: node.name for node in cluster.status()}
-    told = [query(cluster, node, "postgres", own)[0] for node in (P, R1, R2)]
-    slots = [query(cluster, node, "postgres", SLOTS) for node in (P, R1, R2)]
-    return [nodes, [(name, is_replica, names.get(port)) for name, is_replica, port in told], slots]
+    found: list[object] = []
+    for node in (P, R1, R2):
+        ((name, is_replica, port, slots),) = query(cluster, node, "postgres", STATE)
+        found.append((name, is_replica, names.get(port), slots))
+    nodes = [(node.name, node.role, node.follows, node.running) for node in cluster.status()]
+    return [nodes, *found]
 
 
 def roles(cluster: EmbeddedCluster) -> dict[str, tuple[str, str | None]]:
@@ -73,7 +78,7 @@ def ask(cluster: EmbeddedCluster, node: str, statement: str) -> Any:
     return query(cluster, node, "postgres", statement)[0][0]
 
 
-def test_a_promoted_replica_takes_writes_and_leads_the_other(
+def test_a_promoted_replica_leads_until_the_former_primary_is_back(
     cluster: EmbeddedCluster, switches: Switches
 ) -> None:
     write(cluster, P, 1)
@@ -88,42 +93,16 @@ def test_a_promoted_replica_takes_writes_and_leads_the_other(
     assert seen(cluster, R2) == [1, 2]
     assert ask(cluster, R2, "SELECT received_tli FROM pg_stat_wal_receiver") > 1
     assert roles(cluster) == {P: ("primary", None), R1: ("primary", None), R2: ("replica", R1)}
+    assert led_to(cluster) == [R1, R2]
     with pytest.raises(ClusterError, match="eu-replica-1 is no replica: nothing is replayed"):
         switches.catch_up(R1)
-
-
-def test_the_settings_lead_to_the_promoted_one(
-    cluster: EmbeddedCluster, switches: Switches
-) -> None:
-    ports = {node.name: node.port for node in cluster.status()}
-    switches.kill(P)
-    switches.promote(R2)
-    (shard,) = Settings.from_mapping(cluster.environment()).shards
-    assert (shard.primary.port, shard.owner_url.port) == (ports[R2], ports[R2])
-    assert [url.port for url in shard.replicas] == [ports[R1]]
-    switches.rejoin(P)
-    (shard,) = Settings.from_mapping(cluster.environment()).shards
-    assert [url.port for url in shard.replicas] == [ports[P], ports[R1]]
-    switches.restore("eu")
-    (shard,) = Settings.from_mapping(cluster.environment()).shards
-    assert shard.primary.port == ports[P]
-    assert [url.port for url in shard.replicas] == [ports[R1], ports[R2]]
-
-
-def test_a_former_primary_rejoins_with_what_it_missed(
-    cluster: EmbeddedCluster, switches: Switches
-) -> None:
-    write(cluster, P, 1)
-    switches.catch_up(R1)
-    switches.kill(P)
-    switches.promote(R1)
-    write(cluster, R1, 2)
 
     switches.rejoin(P)
     switches.catch_up(P)
 
     assert seen(cluster, P) == [1, 2]
     assert roles(cluster)[P] == ("replica", R1)
+    assert led_to(cluster) == [R1, P, R2]
     assert query(cluster, R1, "postgres", SLOTS) == [("eu_primary", True), ("eu_replica_2", True)]
     assert query(cluster, P, "postgres", SLOTS) == []
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
@@ -132,7 +111,74 @@ def test_a_former_primary_rejoins_with_what_it_missed(
     switches.restore("eu")
 
     assert roles(cluster) == {P: ("primary", None), R1: ("replica", P), R2: ("replica", P)}
+    assert led_to(cluster) == [P, R1, R2]
     assert seen(cluster, P) == [1, 2]
+
+
+def led_to(cluster: EmbeddedCluster) -> list[str]:
+    """Return where the settings lead: to the primary, and to replicas."""
+    names = {node.port: node.name for node in cluster.status()}
+    (shard,) = Settings.from_mapping(cluster.environment()).shards
+    assert shard.owner_url.port == shard.primary.port
+    return [names[url.port or 0] for url in (shard.primary, *shard.replicas)]
+
+
+def test_paused_replicas_are_promoted_and_follow_when_they_resume(
+    cluster: EmbeddedCluster, switches: Switches
+) -> None:
+    switches.pause_replay(R1)
+    switches.pause_replay(R2)
+    write(cluster, P, 1)
+    # In order, so that both have received all.
+    switches.stop(P)
+    assert (seen(cluster, R1), seen(cluster, R2)) == ([], [])
+    switches.promote(R1)
+    assert (seen(cluster, R1), seen(cluster, R2)) == ([1], [])
+    with pytest.raises(ClusterError, match="cannot follow eu-replica-1: its replay is paused"):
+        switches.follow(R2, R1)
+    switches.resume_replay(R2)
+    switches.catch_up(R2)
+    assert seen(cluster, R2) == [1]
+
+
+def test_a_replica_follows_over_from_a_primary_that_still_runs(
+    cluster: EmbeddedCluster, switches: Switches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = pids(cluster)[R2]
+    switches.promote(R1, split_brain=True)
+    with pytest.raises(ClusterError, match="eu-primary is a primary: rejoin it"):
+        switches.follow(P, R1)
+    with monkeypatch.context() as patch:
+        patch.setattr(failover, "WAIT_SECONDS", 0)
+        patch.setattr(replication, "streams", lambda *_: False)
+        with pytest.raises(ClusterError, match="does not stream from eu-replica-1 after 0 s: rej"):
+            switches.follow(R2, R1)
+    for _ in range(2):
+        switches.follow(R2, R1)
+        assert pids(cluster)[R2] == before
+        write(cluster, R1, 1)
+        switches.catch_up(R2)
+        assert seen(cluster, R2) == seen(cluster, R1)
+        assert query(cluster, R1, "postgres", SLOTS) == [("eu_replica_2", True)]
+    # Nothing is kept for it on the other side.
+    assert "eu_replica_2" not in dict(query(cluster, P, "postgres", SLOTS))
+
+
+def test_restoring_mends_a_replica_that_was_promoted_without_our_knowing(
+    cluster: EmbeddedCluster, switches: Switches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switches.kill(P)
+    with monkeypatch.context() as patch:
+        patch.setattr(failover, "WAIT_SECONDS", 0)
+        with pytest.raises(ClusterError, match="eu-replica-1 was not promoted after 0 s"):
+            switches.promote(R1)
+    assert roles(cluster)[R1] == ("replica", P)
+    switches.kill(R2)
+    switches.restore("eu")
+    assert ask(cluster, R1, "SELECT pg_is_in_recovery()") is True
+    before = pids(cluster)
+    switches.restore("eu")
+    assert pids(cluster) == before
 
 
 def test_roles_outlive_restarts_after_a_promotion(
@@ -191,22 +237,6 @@ def test_the_other_side_of_a_split_brain_can_win(
     assert len(shard.replicas) == 2
 
 
-def test_a_replica_follows_over_from_a_primary_that_still_runs(
-    cluster: EmbeddedCluster, switches: Switches
-) -> None:
-    before = pids(cluster)[R2]
-    switches.promote(R1, split_brain=True)
-    for _ in range(2):
-        switches.follow(R2, R1)
-        assert pids(cluster)[R2] == before
-        write(cluster, R1, 1)
-        switches.catch_up(R2)
-        assert seen(cluster, R2) == seen(cluster, R1)
-        assert query(cluster, R1, "postgres", SLOTS) == [("eu_replica_2", True)]
-    # Nothing is kept for it on the other side.
-    assert "eu_replica_2" not in dict(query(cluster, P, "postgres", SLOTS))
-
-
 def test_a_replica_that_is_ahead_of_the_promoted_one_is_made_anew(
     cluster: EmbeddedCluster, switches: Switches
 ) -> None:
@@ -237,31 +267,6 @@ def test_a_replica_that_is_down_follows_when_it_starts(
     assert seen(cluster, R2) == [1]
 
 
-def test_a_paused_replica_can_be_promoted(cluster: EmbeddedCluster, switches: Switches) -> None:
-    switches.pause_replay(R1)
-    write(cluster, P, 1)
-    switches.catch_up(R2)
-    switches.stop(P)
-    switches.promote(R1)
-    assert seen(cluster, R1) == [1]
-
-
-def test_a_paused_replica_follows_when_it_resumes(
-    cluster: EmbeddedCluster, switches: Switches
-) -> None:
-    switches.pause_replay(R2)
-    write(cluster, P, 1)
-    switches.catch_up(R1)
-    switches.kill(P)
-    switches.promote(R1)
-    with pytest.raises(ClusterError, match="cannot follow eu-replica-1: its replay is paused"):
-        switches.follow(R2, R1)
-    assert seen(cluster, R2) == []
-    switches.resume_replay(R2)
-    switches.catch_up(R2)
-    assert seen(cluster, R2) == [1]
-
-
 def test_a_lost_replica_is_made_anew(cluster: EmbeddedCluster, switches: Switches) -> None:
     write(cluster, P, 1)
     switches.kill(R1)
@@ -285,18 +290,6 @@ def test_rejoining_waits_for_the_slot_that_is_still_in_use(
         assert R1 not in pids(cluster)
         os.kill(sender, signal.SIGCONT)
     done.result()
-
-
-def test_restoring_mends_a_replica_that_was_promoted_by_hand(
-    cluster: EmbeddedCluster, switches: Switches
-) -> None:
-    execute(cluster, R1, "postgres", "SELECT pg_promote()")
-    switches.kill(R2)
-    switches.restore("eu")
-    assert ask(cluster, R1, "SELECT pg_is_in_recovery()") is True
-    before = pids(cluster)
-    switches.restore("eu")
-    assert pids(cluster) == before
 
 
 @pytest.mark.parametrize(
@@ -341,12 +334,6 @@ def test_a_node_that_is_down_or_silent_is_refused(
         switches.rejoin(R1)
 
 
-def test_a_primary_follows_nobody(cluster: EmbeddedCluster, switches: Switches) -> None:
-    switches.promote(R1, split_brain=True)
-    with pytest.raises(ClusterError, match="eu-primary is a primary: rejoin it"):
-        switches.follow(P, R1)
-
-
 def test_a_silent_replica_follows_when_it_speaks(
     cluster: EmbeddedCluster, switches: Switches
 ) -> None:
@@ -376,28 +363,6 @@ def test_a_silent_primary_is_passed_over_and_comes_back(
     switches.rejoin(P)
     switches.catch_up(P)
     assert seen(cluster, P) == [1]
-
-
-def test_a_promotion_that_takes_too_long_is_told(
-    cluster: EmbeddedCluster, switches: Switches, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    switches.kill(P)
-    with monkeypatch.context() as patch:
-        patch.setattr(failover, "WAIT_SECONDS", 0)
-        with pytest.raises(ClusterError, match="eu-replica-1 was not promoted after 0 s"):
-            switches.promote(R1)
-    assert roles(cluster)[R1] == ("replica", P)
-
-
-def test_a_replica_that_does_not_come_over_is_told(
-    cluster: EmbeddedCluster, switches: Switches, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    switches.promote(R1, split_brain=True)
-    with monkeypatch.context() as patch:
-        patch.setattr(failover, "WAIT_SECONDS", 0)
-        patch.setattr(replication, "streams", lambda *_: False)
-        with pytest.raises(ClusterError, match=r"does not stream from eu-replica-1 after 0 s: re"):
-            switches.follow(R2, R1)
 
 
 def test_a_server_that_does_not_answer_is_told(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg import Connection
 
 from elearning.cluster.embedded import EmbeddedCluster, NodeStatus
 from elearning.cluster.embedded.credentials import SUPERUSER
@@ -15,6 +18,7 @@ __all__ = ["Nodes"]
 
 CONNECT_SECONDS = 5
 DRIVER = "postgresql+psycopg://"
+REPLAY_STATE = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() END"
 # One whose replay is paused connects again when it resumes; one that was promoted, never.
 STREAMS = (
     "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming') "
@@ -53,17 +57,8 @@ class Nodes:
         Raises:
             ClusterError: the node does not answer.
         """
-        self.check_speaks(node)
-        url = self._cluster.url(node, SUPERUSER).replace(DRIVER, "postgresql://")
-        try:
-            with psycopg.connect(
-                url, autocommit=True, connect_timeout=CONNECT_SECONDS
-            ) as connection:
-                row = connection.execute(statement.encode(), values or None).fetchone()
-        except psycopg.OperationalError as error:
-            message = f"{node} does not answer: {error}"
-            raise ClusterError(message) from None
-        return row[0] if row else None
+        with self._connect(node) as connection:
+            return _value(connection, statement, *values)
 
     def check_speaks(self, node: str) -> None:
         """Refuse a node that is silent.
@@ -75,20 +70,17 @@ class Nodes:
             message = f"{node} is silent: let it speak first"
             raise ClusterError(message)
 
-    def check_replica(self, node: str) -> None:
-        """Refuse a node that replays nothing.
+    def replay_state(self, node: str) -> str:
+        """Return the state of a replica's replay, as PostgreSQL calls it: "not paused" and so on.
 
         Raises:
-            ClusterError: it is a primary, or MongoDB.
+            ClusterError: the node is a primary, or MongoDB.
         """
-        status = self.status(node)
-        if status.kind != "postgresql" or not self.ask(node, "SELECT pg_is_in_recovery()"):
+        state = self.ask(node, REPLAY_STATE) if self.status(node).shard else None
+        if state is None:
             message = f"{node} is no replica: nothing is replayed there"
             raise ClusterError(message)
-
-    def is_paused(self, node: str) -> bool:
-        """Tell whether a replica's replay is paused, or is going to be."""
-        return bool(self.ask(node, "SELECT pg_is_wal_replay_paused()"))
+        return str(state)
 
     def streaming_with(self, node: str) -> list[str]:
         """Return the replicas that can stream when this node is up: its own, or itself."""
@@ -125,6 +117,25 @@ class Nodes:
         )
 
     def _wait(self, node: str, condition: str, *values: object, what: str) -> None:
-        if not wait_until(lambda: bool(self.ask(node, condition, *values)), self._max_wait):
-            message = f"{node} {what} after {self._max_wait} s"
-            raise ClusterError(message)
+        with self._connect(node) as connection:
+            if not wait_until(lambda: _value(connection, condition, *values), self._max_wait):
+                message = f"{node} {what} after {self._max_wait} s"
+                raise ClusterError(message)
+
+    @contextmanager
+    def _connect(self, node: str) -> Iterator[Connection[tuple[Any, ...]]]:
+        self.check_speaks(node)
+        url = self._cluster.url(node, SUPERUSER).replace(DRIVER, "postgresql://")
+        try:
+            with psycopg.connect(
+                url, autocommit=True, connect_timeout=CONNECT_SECONDS
+            ) as connection:
+                yield connection
+        except psycopg.OperationalError as error:
+            message = f"{node} does not answer: {error}"
+            raise ClusterError(message) from None
+
+
+def _value(connection: Connection[tuple[Any, ...]], statement: str, *values: object) -> Any:
+    row = connection.execute(statement.encode(), values or None).fetchone()
+    return row[0] if row else None

@@ -15,6 +15,8 @@ from elearning.testing.nodes import Nodes
 
 __all__ = ["Switches"]
 
+NOT_PAUSED = "not paused"
+
 
 class Switches:
     """Breaks the nodes of a cluster, and mends them.
@@ -52,8 +54,7 @@ class Switches:
         Raises:
             ClusterError: the node is no replica, or does not answer.
         """
-        self._nodes.check_replica(node)
-        if not self._nodes.is_paused(node):
+        if self._nodes.replay_state(node) == NOT_PAUSED:
             self._paused.add(node)
         self._nodes.ask(node, "SELECT pg_wal_replay_pause()")
         self._nodes.wait_replay(node, "paused")
@@ -64,9 +65,9 @@ class Switches:
         Raises:
             ClusterError: the node is no replica, or does not answer.
         """
-        self._nodes.check_replica(node)
-        self._nodes.ask(node, "SELECT pg_wal_replay_resume()")
-        self._nodes.wait_replay(node, "not paused")
+        if self._nodes.replay_state(node) != NOT_PAUSED:
+            self._nodes.ask(node, "SELECT pg_wal_replay_resume()")
+            self._nodes.wait_replay(node, NOT_PAUSED)
         self._paused.discard(node)
 
     @contextmanager
@@ -86,8 +87,7 @@ class Switches:
         Raises:
             ClusterError: the node is no replica, its replay is paused, or it is too slow.
         """
-        self._nodes.check_replica(node)
-        if self._nodes.is_paused(node):
+        if self._nodes.replay_state(node) != NOT_PAUSED:
             message = f"{node} cannot catch up: its replay is paused"
             raise ClusterError(message)
         self._nodes.wait_replayed(node)
@@ -247,7 +247,7 @@ class Switches:
             if (
                 touched & {node.name, node.follows, node.shard}
                 and node.name in self._nodes.streaming_with(node.name)
-                and not self._nodes.is_paused(node.name)
+                and self._nodes.replay_state(node.name) == NOT_PAUSED
             ):
                 self.catch_up(node.name)
 

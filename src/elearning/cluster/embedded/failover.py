@@ -101,7 +101,6 @@ class Failover:
         """
         node = self._postgres_node(name)
         node, leader = self._pair(name, primary or self._state.primary(node.shard or "").name)
-        former = self._state.upstream(node)
         # Before the data is removed: a primary without data would be started as an empty one.
         self._note(node, leader)
         server = self._starter.postgres(node)
@@ -111,7 +110,7 @@ class Failover:
             # The copy comes with a slot of its own; the old one is in use for a moment yet.
             wait_until(lambda: replication.drop_slot(connection, node.slot), WAIT_SECONDS)
         self._starter.start([name])
-        self._release(node, former)
+        self._release(node, leader)
         # A former primary may have replicas still.
         for replica in self._state.followers(node):
             self._lead(replica, leader)
@@ -154,14 +153,13 @@ class Failover:
             self._lead_on(replica, leader)
 
     def _lead_on(self, node: NodeSpec, leader: NodeSpec) -> None:
-        former = self._state.upstream(node)
         self._point(node, leader)
         if not self._streams(node, leader, WAIT_SECONDS):
             message = (
                 f"{node.name} does not stream from {leader.name} after {WAIT_SECONDS} s: rejoin it"
             )
             raise ClusterError(message)
-        self._release(node, former)
+        self._release(node, leader)
 
     def _point(self, node: NodeSpec, leader: NodeSpec) -> None:
         """Name a replica its new primary, with a slot there."""
@@ -179,11 +177,12 @@ class Failover:
             self._state.primaries[shard] = leader.name
         self._save()
 
-    def _release(self, node: NodeSpec, former: NodeSpec | None) -> None:
-        """Remove a replica's slot on the primary that it has left, if that answers."""
-        if former and former != self._state.upstream(node) and self._answers(former):
-            with contextlib.suppress(ClusterError), self._connect(former) as connection:
-                wait_until(lambda: replication.drop_slot(connection, node.slot), WAIT_SECONDS)
+    def _release(self, node: NodeSpec, leader: NodeSpec) -> None:
+        """Remove a replica's slot wherever it is not used any more, as far as servers answer."""
+        for other in self._state.nodes_of(leader.shard or ""):
+            if other not in (node, leader) and self._answers(other):
+                with contextlib.suppress(ClusterError), self._connect(other) as connection:
+                    wait_until(lambda: replication.drop_slot(connection, node.slot), WAIT_SECONDS)
 
     def _is_ahead(self, node: NodeSpec, leader: NodeSpec) -> bool:
         with self._connect(leader) as connection:
