@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any
 
 import pytest
-from sqlalchemy import Integer, bindparam, create_engine, event, func, select, text, union_all
+from sqlalchemy import Integer, bindparam, case, create_engine, event, func, select, text, union_all
 from sqlalchemy.exc import DBAPIError, MultipleResultsFound, NoResultFound
 from sqlalchemy.orm import defer, joinedload, load_only, raiseload, selectinload
 
@@ -212,6 +212,19 @@ def test_a_mistake_is_no_absence(without_eu: Engines, people: Token) -> None:
     assert first == "So answered shard na."
     assert any("Shard eu failed too: NodeUnavailable: eu-primary" in each for each in others)
     assert busy(without_eu) == 0
+
+
+def test_a_mistake_on_one_shard_is_raised(engines: Engines, people: Token) -> None:
+    divisor = case((User.region == Region.ASIA, 0), else_=1)
+    with pytest.raises(DBAPIError, match="division by zero") as caught:
+        fan_out(
+            engines,
+            select(User.id).where(func.mod(1, divisor) == 0),
+            token=people,
+            on_shard_error="partial",
+        )
+    assert caught.value.__notes__ == ["So answered shard asia."]
+    assert busy(engines) == 0
 
 
 def test_a_pool_without_a_free_connection(settings: Settings, people: Token) -> None:
