@@ -6,6 +6,8 @@ noisy, so a table tells ratios.
 
 from __future__ import annotations
 
+import logging
+
 from rich.console import Console
 
 from benchmarks import (
@@ -26,6 +28,8 @@ from elearning.testing.databases import migrated_cluster
 def main() -> None:
     """Run all benchmarks and print a table for each."""
     console = Console(highlight=False)
+    # What a benchmark breaks need not be told.
+    logging.getLogger("elearning.routing").setLevel(logging.ERROR)
     console.print("starting three primaries, three replicas and MongoDB …")
     # Durable, for a commit that waits for no disk would flatter all that commits.
     with migrated_cluster(durable=True) as (cluster, settings):

@@ -73,20 +73,24 @@ def crowd(engines: Engines, cluster: EmbeddedCluster) -> Table:
     _serves(engines, homes)
     table = Table(
         "",
-        "operations/s",
-        "of before",
+        "ops/s",
+        "ratio",
         "longest",
         "errors",
-        "longest error",
+        "longest",
         "target",
         title=f"{TASKS} tasks, {POOL} connections to each node",
     )
-    others = " and ".join(shard for shard in homes if shard != HANGS)
+    others = ", ".join(shard for shard in homes if shard != HANGS)
     for index, name in enumerate((others, HANGS)):
         before = well[index].operations
         for when, done, target in (
             ("", well[index], "no error"),
-            (f", {HANGS} hangs", hanging[index], ("no error", "errors within 3 s a node")[index]),
+            (
+                " while it hangs" if index else f" while {HANGS} hangs",
+                hanging[index],
+                ("no error", "told in 3 s a node")[index],
+            ),
         ):
             table.add_row(
                 name + when,

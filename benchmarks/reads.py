@@ -82,7 +82,7 @@ def point_reads(engines: Engines) -> Table:
         for engine in shards.values():
             engine.dispose()
     return speeds(
-        "point read by id, a session for each",
+        "point read by id, a session for each; how fast is RoutingSession?",
         times,
         {_PLAIN: ">= 1.9", _SHARDED: ">= 2.1", _RAW: ""},
         of=_ROUTING,
@@ -124,7 +124,7 @@ async def _async_point_reads(settings: Settings, user_id: UUID) -> Table:
         await replica.dispose()
         await engines.close_async()
     return speeds(
-        "the same with asyncio",
+        "the same with asyncio; how fast is AsyncRoutingSession?",
         times,
         {_ASYNC_PLAIN: ">= 1.4", _ASYNC_RAW: ""},
         of=_ASYNC_ROUTING,

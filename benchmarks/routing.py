@@ -129,7 +129,8 @@ def _opened(stack: ExitStack, session: Any) -> Any:
     """Let a session stop where a statement would be sent."""
 
     def stop(state: ORMExecuteState) -> str:
-        session.get_bind(**state.bind_arguments)
+        # A session that nobody listens to does not look at the clause again.
+        session.get_bind(**{**state.bind_arguments, "clause": None})
         statement: Any = state.statement
         statement._generate_cache_key()  # noqa: SLF001 - there is no public name
         return "stopped"

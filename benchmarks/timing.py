@@ -135,7 +135,7 @@ def differences(
 
 
 def speeds(title: str, times: Times, targets: Mapping[str, str], *, of: str) -> Table:
-    """Return a table of medians, and of how many times as fast as each other one is.
+    """Return a table of medians, and of how many times as fast one is as each other.
 
     That is the median of the ratios in each round.
 
@@ -145,7 +145,7 @@ def speeds(title: str, times: Times, targets: Mapping[str, str], *, of: str) -> 
         targets: what its speed is to be, by the other's name.
         of: the one whose speed is told.
     """
-    table = Table("", "median", "p95", f"times as fast: {of}", "target", title=title)
+    table = Table("", "median", "p95", "times as fast", "target", title=title)
     for name, measured in times.items():
         p95 = sorted(measured)[int(len(measured) * 0.95)]
         speed = median(other / own for own, other in zip(times[of], measured, strict=True))
