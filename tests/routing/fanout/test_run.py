@@ -5,16 +5,29 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from time import perf_counter
 from typing import Any
 
 import pytest
-from sqlalchemy import Integer, bindparam, case, create_engine, event, func, select, text, union_all
+from sqlalchemy import (
+    Connection,
+    Integer,
+    bindparam,
+    case,
+    create_engine,
+    event,
+    func,
+    select,
+    text,
+    union_all,
+)
 from sqlalchemy.exc import DBAPIError, MultipleResultsFound, NoResultFound
 from sqlalchemy.orm import defer, joinedload, load_only, raiseload, selectinload
 
+from elearning.cluster.embedded.processes import wait_until
 from elearning.config import Settings
 from elearning.errors import (
     InvalidText,
@@ -30,9 +43,7 @@ from elearning.regions import Region
 from elearning.routing import Engines, RoutingSession, Token
 from elearning.routing.fanout import FanOutResult, fan_out, fan_out_async
 from elearning.testing.factories import EnrollmentFactory, UserProfileFactory, bound
-from elearning.testing.proxies import Proxies
 
-LATENCY = 0.04  # seconds in each direction
 COUNT = select(func.count()).select_from(User)
 
 
@@ -279,8 +290,7 @@ async def test_a_cancelled_wait_ends_on_the_servers(
             running = asyncio.create_task(
                 fan_out_async(async_engines, COUNT, consistency="primary")
             )
-            await asyncio.sleep(0.3)
-            assert not running.done()
+            assert await asyncio.to_thread(wait_until, lambda: all_wait([locker]), 10)
             running.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await running
@@ -291,47 +301,43 @@ async def test_a_cancelled_wait_ends_on_the_servers(
         owner.dispose()
 
 
-def test_shards_are_asked_at_once(settings: Settings, people: Token) -> None:
-    with Proxies(settings) as proxies, Engines(proxies.settings) as engines:
-        for node in engines.nodes:
-            node.engine.connect().close()
-            proxies[node.name].latency = LATENCY
-
-        def quickest(shards: list[str] | None) -> float:
-            found = []
-            for _ in range(8):
-                begin = perf_counter()
-                fan_out(engines, COUNT, shards=shards, consistency="eventual")
-                found.append(perf_counter() - begin)
-            return min(found)
-
-        one, three = quickest(["eu"]), quickest(None)
-    assert one > 2 * LATENCY
-    assert three <= 1.2 * one, (one, three)
+@contextmanager
+def users_locked(settings: Settings) -> Iterator[list[Connection]]:
+    """Lock the users of every shard, and return who holds the locks."""
+    owners = [create_engine(shard.owner_url) for shard in settings.shards]
+    with ExitStack() as stack:
+        lockers = []
+        for owner in owners:
+            stack.callback(owner.dispose)
+            lockers.append(stack.enter_context(owner.connect()))
+            lockers[-1].execute(text("LOCK TABLE users"))
+        yield lockers
 
 
-async def test_shards_are_asked_at_once_by_tasks(settings: Settings, people: Token) -> None:
-    with Proxies(settings) as proxies:
-        engines = Engines(proxies.settings, asynchronous=True)
-        try:
-            await engines.open_async()
-            for node in engines.nodes:
-                proxies[node.name].latency = LATENCY
+def all_wait(lockers: list[Connection]) -> bool:
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    return all(locker.scalar(waiting) == 1 for locker in lockers)
 
-            async def quickest(shards: list[str] | None) -> float:
-                found = []
-                for _ in range(8):
-                    begin = perf_counter()
-                    await fan_out_async(engines, COUNT, shards=shards, consistency="eventual")
-                    found.append(perf_counter() - begin)
-                return min(found)
 
-            one, three = await quickest(["eu"]), await quickest(None)
-        finally:
-            for node in engines.nodes:
-                proxies[node.name].latency = 0
-            await engines.close_async()
-    assert three <= 1.2 * one, (one, three)
+def test_shards_are_asked_at_once(settings: Settings, engines: Engines, people: Token) -> None:
+    with users_locked(settings) as lockers, ThreadPoolExecutor(1) as thread:
+        running = thread.submit(fan_out, engines, COUNT, consistency="primary")
+        # All of them before one has answered.
+        assert wait_until(lambda: all_wait(lockers), 10)
+        for locker in lockers:
+            locker.rollback()
+        assert running.result(10).scalar_one()
+
+
+async def test_shards_are_asked_at_once_by_tasks(
+    settings: Settings, async_engines: Engines, people: Token
+) -> None:
+    with users_locked(settings) as lockers:
+        running = asyncio.create_task(fan_out_async(async_engines, COUNT, consistency="primary"))
+        assert await asyncio.to_thread(wait_until, lambda: all_wait(lockers), 10)
+        for locker in lockers:
+            locker.rollback()
+        assert (await running).scalar_one()
 
 
 def test_threads_have_the_context_of_the_caller(engines: Engines, people: Token) -> None:
