@@ -52,7 +52,7 @@ def listen(node: Node) -> None:
         event.listen(engine, "checkout", _checker(node))
         event.listen(engine, "handle_error", failure_handler(node, engine.url.username or "?"))
     if node.role is Role.PRIMARY:
-        # Of this engine alone: an engine with such a listener takes 80 µs more for a read.
+        # Of this engine alone: whoever reads by the other one need not wait for a listener.
         event.listen(node.engine, "commit", node.committing.add)
         event.listen(node.reader, "connect", _let_read_only)
 

@@ -50,9 +50,11 @@ class RowLoader:
         if found is None:
             return None
         row = self._manager.new_instance()
-        inspect(row).dict.update(zip(self._keys, found, strict=True))
+        state = inspect(row)
+        state.dict.update(zip(self._keys, found, strict=True))
         make_transient_to_detached(row)
-        session.add(row)
+        # add() would look for rows that hang on this one, and there are none yet.
+        session._save_or_update_impl(state)  # noqa: SLF001
         return row
 
 
