@@ -231,6 +231,16 @@ def test_a_write_on_a_second_shard_is_refused(engines: Engines, people: dict[Reg
     assert set(session.token) == {"asia", "eu"}
 
 
+def test_rows_of_two_regions_of_a_shard_are_written_together(
+    engines: Engines, empty_databases: None
+) -> None:
+    with RoutingSession(engines=engines, region="asia") as session, bound(session):
+        for region in ("europe", "africa"):
+            UserFactory.create(region=region)
+        session.commit()
+        assert set(session.token) == {"eu"}
+
+
 def test_bulk_insert_goes_home(engines: Engines, empty_databases: None) -> None:
     rows = [
         {"id": new_id("europe"), "email": f"u{n}@example.com", "first_name": "A", "last_name": "B"}

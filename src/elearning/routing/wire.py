@@ -18,6 +18,8 @@ from psycopg.pq.abc import PGconn
 
 __all__ = ["Wire"]
 
+_UNASKED = 8  # times that something is read; whoever has more to say is no idle connection
+
 
 class Wire:
     """The socket of a connection, and what libpq knows about the server at its other end.
@@ -40,13 +42,15 @@ class Wire:
     def is_alive(self) -> bool:
         """Tell whether the server has not ended this idle connection; a silent one is alive."""
         try:
-            while self._poller.poll(0):
+            for _ in range(_UNASKED):
+                if not self._poller.poll(0):
+                    return bool(self._pgconn.status == ConnStatus.OK)
                 # The server says something unasked: good-bye, a new setting, or nothing more.
                 self._pgconn.consume_input()
                 self._pgconn.is_busy()
         except OperationalError:
-            return False
-        return bool(self._pgconn.status == ConnStatus.OK)
+            pass
+        return False
 
     def is_replica(self) -> bool | None:
         """Tell what the server said last about itself; None: it does not say (a pooler)."""
