@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from elearning.errors import NodeUnavailable, SchemaMismatch
 from elearning.flows import Platform
 from elearning.models import HEAD, REVISIONS, User
 from elearning.routing import Engines, RoutingSession
+from elearning.testing.databases import wait_fit
 from tests.models.support import own_databases
 from tests.snapshots import connect
 
@@ -164,6 +166,7 @@ async def test_a_shard_is_looked_at_when_it_answers(
         await platform.open()
     finally:
         node.start()
+    await asyncio.to_thread(wait_fit, platform.engines)
     async with platform.session("north_america") as session:
         with pytest.raises(SchemaMismatch, match=told("na", OLDER)):
             await session.scalars(select(User))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import beanie
 from beanie import Document, init_beanie
@@ -32,6 +32,8 @@ class Documents:
         answer_timeout: seconds that a server may take to answer.
         listeners: are told of every command (`pymongo.monitoring`).
     """
+
+    _latest: ClassVar[Documents | None] = None
 
     def __init__(
         self,
@@ -65,6 +67,12 @@ class Documents:
         """
         with mongo_errors():
             await init_beanie(database=self.database, document_models=list(DOCUMENTS))
+        Documents._latest = self
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the documents are bound here: the latest to be opened in a process has them."""
+        return Documents._latest is self
 
     async def close(self) -> None:
         """Close all connections."""

@@ -93,12 +93,15 @@ def empty_databases(clean: Callable[[], None]) -> None:
     clean()
 
 
-@pytest.fixture
-def platform(open_platform: Platform, empty_databases: None) -> Platform:  # noqa: ARG001
+@pytest_asyncio.fixture(loop_scope="session")
+async def platform(open_platform: Platform, empty_databases: None) -> Platform:  # noqa: ARG001
     """Return the platform over empty databases."""
     from elearning.testing.databases import wait_fit
 
     wait_fit(open_platform.engines)
+    if not open_platform.documents.is_bound:
+        # A test has opened a platform of its own.
+        await open_platform.documents.open()
     return open_platform
 
 
