@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,18 @@ from tests.snapshots import Snapshot
 pytest_plugins = ["elearning.testing.plugin"]
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_numbers: dict[str, str] = {}
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Number the ids in the names of tests: made anew in each process, they have to be alike."""
+    text = val if isinstance(val, str) else repr(val)
+    if not _UUID.search(text):
+        return None
+    return _UUID.sub(lambda each: _numbers.setdefault(each[0], f"id{len(_numbers)}"), text)
 
 
 @pytest.fixture

@@ -220,7 +220,6 @@ async def test_a_full_course(platform: Platform, campus: Campus, snapshot: Snaps
         ("course", "not an id", InvalidId),
         ("user", None, InvalidId),
     ],
-    ids=str,
 )
 async def test_unknown_ids(
     platform: Platform,

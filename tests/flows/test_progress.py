@@ -111,7 +111,6 @@ async def test_lessons_completed_at_once(
         pytest.param({"time_spent": 10**5000}, InvalidAmount, id="huge"),
         ({"time_spent": True}, InvalidAmount),
     ],
-    ids=str,
 )
 async def test_wrong_input_changes_nothing(
     platform: Platform,

@@ -235,7 +235,6 @@ async def test_a_payment_with_a_stored_method(
         pytest.param({"amount": 10**6000, "currency": "EUR"}, InvalidAmount, id="huge"),
         ({"amount": True, "currency": "EUR"}, InvalidAmount),
     ],
-    ids=str,
 )
 async def test_wrong_input_changes_nothing(
     platform: Platform,

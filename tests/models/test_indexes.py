@@ -25,7 +25,7 @@ def is_followed(root: Connection, name: str) -> bool:
     return any(set(columns[: len(wanted)]) == wanted for columns in indexes)
 
 
-@pytest.mark.parametrize("name", KEYS)
+@pytest.mark.parametrize("name", sorted(KEYS))
 def test_a_foreign_key_has_an_index(root: Connection, name: str) -> None:
     assert is_followed(root, name)
 

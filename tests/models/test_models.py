@@ -53,7 +53,11 @@ def test_the_twelve_tables_of_the_seed() -> None:
     assert set(Base.metadata.tables) - TABLES == {"hosted_regions", "invoice_counters", "outbox"}
 
 
-@pytest.mark.parametrize("mapper", list(Base.registry.mappers), ids=lambda m: m.class_.__name__)
+@pytest.mark.parametrize(
+    "mapper",
+    sorted(Base.registry.mappers, key=lambda each: each.class_.__name__),
+    ids=str,
+)
 def test_every_relationship_raises_on_an_accidental_load(mapper: object) -> None:
     for relationship in inspect(mapper).relationships:
         assert relationship.lazy == "raise", relationship
