@@ -55,7 +55,7 @@ def test_the_twelve_tables_of_the_seed() -> None:
 
 @pytest.mark.parametrize(
     "mapper",
-    sorted(Base.registry.mappers, key=lambda each: each.class_.__name__),
+    sorted(Base.registry.mappers, key=str),
     ids=str,
 )
 def test_every_relationship_raises_on_an_accidental_load(mapper: object) -> None:
