@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,17 @@ from tests.snapshots import Snapshot
 pytest_plugins = ["elearning.testing.plugin"]
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """Measure no coverage of the very last teardown.
+
+    There, greenlets are collected that asyncio has left, and coverage's tracer, which keeps them
+    in a weak dictionary, was seen to trace the dictionary's own cleaning without end.
+    """
+    if nextitem is None:
+        sys.settrace(None)
 
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
