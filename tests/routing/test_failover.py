@@ -74,6 +74,11 @@ def test_a_promoted_replica_is_followed(
         assert after["all"].timeline == before["all"].timeline + 1
         promoted, other = engines.replicas("all")
         assert wait_until(lambda: promoted.problem is not None and other.is_fit, 10)
+        # What it was seen to have replayed before would do, too.
+        assert wait_until(
+            lambda: other.replayed is not None and other.replayed.timeline > before["all"].timeline,
+            10,
+        )
         with served(engines) as nodes:
             # A position of the old timeline may never come: the primary tells.
             with RoutingSession(engines=engines, token=before) as session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 
 from psycopg import Error
@@ -39,15 +40,15 @@ class NodePool(QueuePool):
         self.watch()
         if node.problem is not None:
             raise node.unavailable(node.problem)
-        known = len(node.former)
         try:
+            for _ in range(node.address.count(",")):
+                # What is no primary any more, the next try passes over.
+                with suppress(NodeUnavailable):
+                    return self._wait(node)
             return self._wait(node)
         except PoolTimeout:
             raise PoolExhausted(node=node.name, size=self.size(), seconds=self.timeout()) from None
         except NodeUnavailable as error:
-            if len(node.former) > known:
-                # A former primary, which the next try passes over.
-                return self.connect()
             node.leave_out(str(error.values["problem"]))
             raise
         except Error as error:

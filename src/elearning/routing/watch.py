@@ -128,8 +128,10 @@ class _Watcher:
         finally:
             await self._close()
 
-    async def _look(self) -> None:
+    async def _look(self, tries: int | None = None) -> None:
         node = self._node
+        # Of several hosts, the next one may be the right one.
+        tries = node.address.count(",") if tries is None else tries
         try:
             seen = await self._seen()
         except Error as error:
@@ -140,13 +142,11 @@ class _Watcher:
         if seen is None:
             node.give_up(f"no answer for {self._limits.max_silence:g} s")
         elif problem := self._judge(seen):
-            known = len(node.former)
             if self._wire is not None:
                 node.former.add(self._wire.address)
             await self._close()
-            if len(node.former) > known:
-                # Of several hosts in the URL, another one may be the right one.
-                await self._look()
+            if tries:
+                await self._look(tries - 1)
             else:
                 node.leave_out(problem)
         else:

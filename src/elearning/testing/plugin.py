@@ -9,6 +9,7 @@ ones need pytest-asyncio with ``asyncio_default_fixture_loop_scope = "session"``
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -96,12 +97,17 @@ def empty_databases(clean: Callable[[], None]) -> None:
 @pytest_asyncio.fixture(loop_scope="session")
 async def platform(open_platform: Platform, empty_databases: None) -> Platform:  # noqa: ARG001
     """Return the platform over empty databases."""
+    from elearning.errors import NodeUnavailable
     from elearning.testing.databases import wait_fit
 
     wait_fit(open_platform.engines)
     if not open_platform.documents.is_bound:
-        # A test has opened a platform of its own.
-        await open_platform.documents.open()
+        # A test has opened a platform of its own. The driver may still be cancelling what it
+        # sent to a server that another test has killed.
+        for _ in range(3):
+            with suppress(NodeUnavailable):
+                await open_platform.documents.open()
+                break
     return open_platform
 
 
