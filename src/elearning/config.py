@@ -26,17 +26,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from math import inf, nan
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from elearning.errors import SettingsError, UnknownRegion
 from elearning.regions import Region
 
-__all__ = ["Limits", "MongoSettings", "Settings", "Shard", "address_of", "cluster_folder"]
+__all__ = [
+    "Limits",
+    "MongoSettings",
+    "Settings",
+    "Shard",
+    "address_of",
+    "cluster_folder",
+    "connect_options",
+]
 
 DRIVER = "postgresql+psycopg"
 CLUSTER_ENV = "cluster.env"
@@ -53,6 +62,15 @@ class Shard:
     primary: URL
     replicas: tuple[URL, ...] = ()
     owner: URL | None = None
+
+    @property
+    def nodes(self) -> tuple[tuple[str, URL], ...]:
+        """The names and URLs of its nodes, the primary first."""
+        replicas = enumerate(self.replicas, start=1)
+        return (
+            (f"{self.name}-primary", self.primary),
+            *((f"{self.name}-replica-{number}", url) for number, url in replicas),
+        )
 
     @property
     def owner_url(self) -> URL:
@@ -186,6 +204,12 @@ def address_of(url: URL) -> str:
     """Return host and port of a URL, without user and password."""
     hosts: Iterable[str] = url.normalized_query.get("host", ())
     return ",".join(hosts) or f"{url.host}:{url.port or 5432}"
+
+
+def connect_options(url: URL) -> dict[str, Any]:
+    """Return the arguments with which psycopg connects to a URL."""
+    options: dict[str, Any] = PGDialect_psycopg().create_connect_args(url)[1]
+    return options
 
 
 def cluster_folder(root: Path, values: Mapping[str, str]) -> Path:

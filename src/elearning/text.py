@@ -1,4 +1,4 @@
-"""Checks of texts that come from outside."""
+"""Texts that come from outside: checked, and told."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from elearning.errors import InvalidEmail, InvalidText
 
-__all__ = ["checked_text", "normalize_email"]
+__all__ = ["checked_text", "first_line", "normalize_email"]
 
 # The local part and the domain of the HTML standard's valid e-mail address
 # (section 4.10.5.1.5), widened to letters of all scripts, and a dot in the domain.
@@ -54,3 +54,9 @@ def checked_text(field: str, value: str, *, most: int, least: int = 1) -> str:
     if "\x00" in text or any("\ud800" <= c <= "\udfff" for c in text):
         raise InvalidText(field=field, problem="holds a character that cannot be stored")
     return text
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error, or of the driver's inside it, for our own message."""
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

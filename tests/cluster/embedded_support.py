@@ -108,7 +108,8 @@ class CommandLines:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.04):
+        # More often than the shortest of them lasts, on a busy machine too.
+        while not self._stop.wait(0.005):
             for process in processes.process_table():
                 self.seen.add(processes.command_line(process.pid))
 

@@ -191,7 +191,7 @@ def test_where_there_is_little_to_choose_from(settings: Settings) -> None:
 def test_replicas_that_are_left_out_are_named(settings: Settings) -> None:
     with Engines(settings) as engines:
         (replica,) = engines.replicas("eu")
-        replica.leave_out("is on fire")
+        replica.leave_out("is on fire", took=0)
         with RoutingSession(engines=engines, region="europe") as session:
             told = session.explain_route(SELECT)
             assert told.endswith("primary: all replicas are left out (eu-replica-1 is on fire)")

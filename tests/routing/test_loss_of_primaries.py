@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select, text, update
 
-from elearning.config import Settings
+from elearning.config import Limits, Settings
 from elearning.errors import NodeUnavailable
 from elearning.flows import Platform
 from elearning.models import User
@@ -30,44 +30,31 @@ pytestmark = pytest.mark.usefixtures("empty_databases")
 
 
 @pytest.mark.parametrize("has_connection", [True, False], ids=["pooled", "new"])
-def test_a_primary_that_is_dead(
-    settings: Settings, engines: Engines, switches: Switches, *, has_connection: bool
+@pytest.mark.parametrize(
+    ("lose", "mend", "seconds"), [("kill", "restart", 0.5), ("silence", "speak", 3)]
+)
+def test_a_primary_that_is_gone(
+    settings: Settings,
+    engines: Engines,
+    switches: Switches,
+    lose: str,
+    mend: str,
+    seconds: float,
+    *,
+    has_connection: bool,
 ) -> None:
     here, there = new_user(engines, "europe"), new_user(engines, "asia")
     with Engines(settings) as lost:
         if has_connection:
             write(lost, here)
-        switches.kill("eu-primary")
-        with taking_at_most(0.5), pytest.raises(NodeUnavailable, match="eu-primary at 127"):
-            write(lost, here)
-        for _ in range(20):
-            with taking_at_most(0.1), pytest.raises(NodeUnavailable, match="eu-primary at 127"):
+        getattr(switches, lose)("eu-primary")
+        for limit in (seconds, *[0.1] * 20):
+            with taking_at_most(limit), pytest.raises(NodeUnavailable, match="eu-primary at 127"):
                 write(lost, here)
         assert read(lost, here)
         write(lost, there, "Goes on")
         assert read(lost, there)
-        switches.restart("eu-primary")
-        assert wait_until(lambda: lost.primary("eu").problem is None, 10)
-        write(lost, here, "Back")
-
-
-@pytest.mark.parametrize("has_connection", [True, False], ids=["pooled", "new"])
-def test_a_primary_that_is_silent(
-    settings: Settings, engines: Engines, switches: Switches, *, has_connection: bool
-) -> None:
-    here, there = new_user(engines, "europe"), new_user(engines, "asia")
-    with Engines(settings) as lost:
-        if has_connection:
-            write(lost, here)
-        switches.silence("eu-primary")
-        with taking_at_most(3), pytest.raises(NodeUnavailable, match="eu-primary at 127"):
-            write(lost, here)
-        for _ in range(20):
-            with taking_at_most(0.1), pytest.raises(NodeUnavailable, match="eu-primary at 127"):
-                write(lost, here)
-        assert read(lost, here)
-        write(lost, there, "Goes on")
-        switches.speak("eu-primary")
+        getattr(switches, mend)("eu-primary")
         assert wait_until(lambda: lost.primary("eu").problem is None, 10)
         write(lost, here, "Back")
 
@@ -139,6 +126,22 @@ def test_a_restarted_primary_costs_no_error(
             stop("eu-primary")
             switches.restart("eu-primary")
             write(lost, here)
+
+
+def test_a_primary_that_refused_is_used_as_soon_as_it_is_back(
+    settings: Settings, engines: Engines, switches: Switches
+) -> None:
+    here = new_user(engines, "europe")
+    # Nobody looks meanwhile.
+    with Engines(with_limits(settings, Limits(check_interval=100))) as lost:
+        write(lost, here)
+        switches.kill("eu-primary")
+        with pytest.raises(NodeUnavailable):
+            write(lost, here)
+        assert lost.primary("eu").problem is not None
+        switches.restart("eu-primary")
+        write(lost, here)
+        assert lost.primary("eu").problem is None
 
 
 def test_a_statement_that_takes_long_is_not_silence(settings: Settings) -> None:

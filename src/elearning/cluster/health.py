@@ -20,12 +20,12 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import ExecutionTimeout
 from sqlalchemy import URL
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-from elearning.config import MongoSettings, Settings, Shard, address_of
+from elearning.config import MongoSettings, Settings, Shard, address_of, connect_options
 from elearning.models import HEAD, REVISIONS
 from elearning.money import from_minor
 from elearning.routing.schema import read_revision
+from elearning.text import first_line
 
 __all__ = ["HealthReport", "NodeHealth", "Totals", "check_health"]
 
@@ -95,12 +95,8 @@ def check_health(settings: Settings, *, timeout: float = 3.0) -> HealthReport:
     tasks: list[Callable[[], None]] = []
 
     for shard in settings.shards:
-        urls = [("primary", f"{shard.name}-primary", shard.primary)]
-        urls += [
-            ("replica", f"{shard.name}-replica-{number}", url)
-            for number, url in enumerate(shard.replicas, start=1)
-        ]
-        for role, name, url in urls:
+        for number, (name, url) in enumerate(shard.nodes):
+            role = "replica" if number else "primary"
             node = NodeHealth(name, role, address_of(url))
             nodes.append(node)
             tasks.append(_task(_check_server, node, url))
@@ -125,9 +121,11 @@ def _task(function: Callable[..., None], *arguments: Any) -> Callable[[], None]:
 
 
 def _connect(url: URL) -> Connection[tuple[Any, ...]]:
-    arguments, options = PGDialect_psycopg().create_connect_args(url)
-    options |= {"connect_timeout": _CONNECT_TIMEOUT, "application_name": "elearning-health"}
-    return psycopg.connect(*arguments, **options, autocommit=True)
+    return psycopg.connect(
+        **connect_options(url)
+        | {"connect_timeout": _CONNECT_TIMEOUT, "application_name": "elearning-health"},
+        autocommit=True,
+    )
 
 
 def _check_server(node: NodeHealth, url: URL) -> None:
@@ -140,7 +138,7 @@ def _check_server(node: NodeHealth, url: URL) -> None:
             revision = read_revision(connection)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with a node is its report
         # The address is told beside it: "connection to server at … failed: " goes.
-        node.problem = _first_line(error).rsplit(" failed: ", 1)[-1]
+        node.problem = first_line(error).rsplit(" failed: ", 1)[-1]
         return
     node.latency_ms = round(latency, 2)
     node.problem = None if role == node.role else f"is a {role}, expected a {node.role}"
@@ -202,7 +200,7 @@ def _check_mongodb(node: NodeHealth, counted: dict[str, Totals], settings: Mongo
                 documents=sum(_count_documents(database[name]) for name in _COLLECTIONS)
             )
     except Exception as error:  # noqa: BLE001 - whatever is wrong with a node is its report
-        node.problem = _first_line(error).split(",", 1)[0].split(" (configured", 1)[0]
+        node.problem = first_line(error).split(",", 1)[0].split(" (configured", 1)[0]
         return
     node.problem = None
     node.ok = True
@@ -226,11 +224,6 @@ def _sum(counted: dict[str, Totals], expected: Iterable[str]) -> Totals:
         for currency, amount in each.revenue.items():
             total.revenue[currency] = total.revenue.get(currency, Decimal(0)) + amount
     return total
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def _mongo_address(settings: MongoSettings) -> str:

@@ -65,9 +65,9 @@ def _let_read_only(connection: DBAPIConnection, _: object) -> None:
 
 def _director(node: Node) -> Callable[..., None]:
     def direct(_dialect: object, _record: object, _arguments: object, options: Any) -> None:
-        if node.problem is not None:
+        if node.is_closed:
             # Those who waited for a place in the pool come here when the node is known to hang.
-            raise node.unavailable(node.problem)
+            raise node.unavailable(node.problem or "it is left out")
         order_hosts(node, options)
 
     return direct
@@ -93,6 +93,7 @@ def _opener(node: Node) -> Callable[[DBAPIConnection, ConnectionPoolEntry], None
             connection.close()
             raise
         node.forget_replay()
+        node.take_back()
         node.last_address = wire.address
         node.wires.add(wire)
         record.info["wire"] = wire

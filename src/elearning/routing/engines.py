@@ -71,14 +71,13 @@ class Engines:
         self._replicas: dict[str, tuple[Node, ...]] = {}
         for shard in settings.shards:
             state = ShardState()
+            (primary, url), *replicas = shard.nodes
             self._primaries[shard.name] = self._node(
-                Node(f"{shard.name}-primary", shard.name, Role.PRIMARY, state), shard.primary
+                Node(primary, shard.name, Role.PRIMARY, state), url
             )
             self._replicas[shard.name] = tuple(
-                self._node(
-                    Node(f"{shard.name}-replica-{number}", shard.name, Role.REPLICA, state), url
-                )
-                for number, url in enumerate(shard.replicas, start=1)
+                self._node(Node(name, shard.name, Role.REPLICA, state), url)
+                for name, url in replicas
             )
         self._homes: dict[str, str] = {
             region: shard.name for shard in settings.shards for region in shard.regions

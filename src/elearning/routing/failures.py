@@ -16,11 +16,12 @@ from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import StatementError
 
 from elearning.errors import ElearningError, NotPermitted
+from elearning.text import first_line
 
 if TYPE_CHECKING:
     from elearning.routing.node import Node
 
-__all__ = ["failure_handler", "first_line", "was_answered"]
+__all__ = ["failure_handler", "was_answered"]
 
 # PostgreSQL manual, appendix A: the server goes, or is not there yet (admin_shutdown,
 # crash_shutdown, cannot_connect_now). The driver sees closed connections only.
@@ -66,12 +67,6 @@ def failure_handler(node: Node, user: str) -> Callable[[ExceptionContext], None]
 def was_answered(error: Error) -> bool:
     """Tell whether a server was there and refused this connection alone."""
     return "FATAL" in str(error) and "the database system is" not in str(error)
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error, for our own message about it."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else "no answer"
 
 
 def _was_demoted(context: ExceptionContext) -> bool:

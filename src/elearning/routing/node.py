@@ -18,6 +18,8 @@ __all__ = ["Node", "Role", "ShardState"]
 
 logger = logging.getLogger("elearning.routing")
 
+_SOON = 0.3  # seconds; a host that refuses takes a few milliseconds, a silent one 2 s
+
 
 class Role(StrEnum):
     """What a node is for."""
@@ -61,7 +63,9 @@ class Node:
     committing: WeakSet[Connection] = field(default_factory=WeakSet)
     """Connections that were sent COMMIT, and whose session does not know the answer yet."""
     problem: str | None = None
-    """Why nobody connects to it now: it did not answer, or is not what it is for."""
+    """Why it is left out: it did not answer, or is not what it is for."""
+    is_closed: bool = False
+    """Whether nobody connects to it meanwhile. A host that refuses at once may be tried."""
     lag: str | None = None
     """Why a replica is not read: how far it is behind."""
     replayed: Position | None = None
@@ -93,16 +97,22 @@ class Node:
         """Trust nothing that was seen: a replica that was restarted may be behind that again."""
         self.replayed = None
 
-    def leave_out(self, problem: str) -> None:
-        """Let nobody connect until it is seen to answer again."""
+    def leave_out(self, problem: str, *, took: float) -> None:
+        """Leave it out until it answers again.
+
+        Args:
+            problem: why.
+            took: seconds until that was known; where it was soon, it may be tried meanwhile.
+        """
         self.forget_replay()
         if self.problem is None:
             logger.warning("%s at %s is left out: %s", self.name, self.address, problem)
         self.problem = problem
+        self.is_closed = took >= _SOON
 
-    def give_up(self, problem: str) -> None:
+    def give_up(self, problem: str, *, took: float) -> None:
         """Leave it out, and tell those who wait for an answer of it: they would wait on."""
-        self.leave_out(problem)
+        self.leave_out(problem, took=took)
         for wire in list(self.wires):
             wire.cut()
 
@@ -111,6 +121,7 @@ class Node:
         if self.problem is not None:
             logger.warning("%s at %s is back", self.name, self.address)
         self.problem = None
+        self.is_closed = False
 
     def unavailable(self, problem: str) -> NodeUnavailable:
         """Return the error that says so."""

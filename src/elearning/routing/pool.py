@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from time import monotonic
 
 from psycopg import Error
@@ -12,8 +13,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.util.concurrency import in_greenlet
 
 from elearning.errors import NodeUnavailable, PoolExhausted, RoutingError
-from elearning.routing.failures import first_line, was_answered
+from elearning.routing.failures import was_answered
 from elearning.routing.node import Node
+from elearning.text import first_line
 
 __all__ = ["AsyncNodePool", "NodePool"]
 
@@ -38,8 +40,9 @@ class NodePool(QueuePool):
         if node is None or self.watch is None:
             return super().connect()
         self.watch()
-        if node.problem is not None:
-            raise node.unavailable(node.problem)
+        if node.is_closed:
+            raise node.unavailable(node.problem or "it is left out")
+        begun = monotonic()
         try:
             for _ in range(node.address.count(",")):
                 # What is no primary any more, the next try passes over.
@@ -49,11 +52,12 @@ class NodePool(QueuePool):
         except PoolTimeout:
             raise PoolExhausted(node=node.name, size=self.size(), seconds=self.timeout()) from None
         except NodeUnavailable as error:
-            node.leave_out(str(error.values["problem"]))
+            # Of another role, or waited for in vain: nothing that a next try would change.
+            node.leave_out(str(error.values["problem"]), took=inf)
             raise
         except Error as error:
             if not was_answered(error):
-                node.leave_out(first_line(error))
+                node.leave_out(first_line(error), took=monotonic() - begun)
             raise
 
     def timeout(self) -> float:

@@ -10,19 +10,21 @@ import asyncio
 import logging
 import threading
 from collections.abc import Sequence
+from math import inf
 from random import Random
+from time import monotonic
 from typing import Any
 
 from psycopg import AsyncConnection, Error
 from psycopg.rows import namedtuple_row
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-from elearning.config import Limits
+from elearning.config import Limits, connect_options
 from elearning.routing.connecting import IS_PRIMARY, IS_REPLICA, former_primary, order_hosts
-from elearning.routing.failures import first_line, was_answered
+from elearning.routing.failures import was_answered
 from elearning.routing.node import Node, Role
 from elearning.routing.token import Position, lsn_of
 from elearning.routing.wire import Wire
+from elearning.text import first_line
 
 __all__ = ["Watch"]
 
@@ -102,12 +104,15 @@ class _Watcher:
     def __init__(self, node: Node, limits: Limits) -> None:
         self._node = node
         self._limits = limits
-        _, self._options = PGDialect_psycopg().create_connect_args(node.engine.url)
-        self._options |= node.arguments | {
-            "application_name": "elearning-watch",
-            "row_factory": namedtuple_row,
-            "autocommit": True,
-        }
+        self._options = (
+            connect_options(node.engine.url)
+            | node.arguments
+            | {
+                "application_name": "elearning-watch",
+                "row_factory": namedtuple_row,
+                "autocommit": True,
+            }
+        )
         self._connection: AsyncConnection[Any] | None = None
         self._wire: Wire | None = None
 
@@ -132,15 +137,16 @@ class _Watcher:
         node = self._node
         # Of several hosts, the next one may be the right one.
         tries = node.address.count(",") if tries is None else tries
+        begun = monotonic()
         try:
             seen = await self._seen()
         except Error as error:
             if not was_answered(error):
-                node.give_up(first_line(error))
+                node.give_up(first_line(error), took=monotonic() - begun)
             await self._close()
             return
         if seen is None:
-            node.give_up(f"no answer for {self._limits.max_silence:g} s")
+            node.give_up(f"no answer for {self._limits.max_silence:g} s", took=inf)
         elif problem := self._judge(seen):
             if self._wire is not None:
                 node.former.add(self._wire.address)
@@ -148,7 +154,7 @@ class _Watcher:
             if tries:
                 await self._look(tries - 1)
             else:
-                node.leave_out(problem)
+                node.leave_out(problem, took=inf)
         else:
             node.take_back()
 

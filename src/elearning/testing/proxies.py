@@ -32,7 +32,7 @@ class Proxies:
     """
 
     def __init__(self, settings: Settings, nodes: Collection[str] | None = None) -> None:
-        urls = {name: url for shard in settings.shards for name, url in _nodes_of(shard)}
+        urls = {name: url for shard in settings.shards for name, url in shard.nodes}
         for name in urls if nodes is None else nodes:
             if name not in urls:
                 message = f"no node {name!r}: there are {', '.join(urls)}"
@@ -92,7 +92,7 @@ class Proxies:
         return self._proxies.values()
 
     def _lead(self, shard: Shard) -> Shard:
-        urls = {name: self._through(name, url) for name, url in _nodes_of(shard)}
+        urls = {name: self._through(name, url) for name, url in shard.nodes}
         primary, *replicas = urls.values()
         owner = shard.owner
         if owner and _address(owner) == _address(shard.primary):
@@ -102,12 +102,6 @@ class Proxies:
     def _through(self, name: str, url: URL) -> URL:
         proxy = self._proxies.get(name)
         return url.set(host=LOOPBACK, port=proxy.port) if proxy else url
-
-
-def _nodes_of(shard: Shard) -> Iterator[tuple[str, URL]]:
-    yield f"{shard.name}-primary", shard.primary
-    for number, url in enumerate(shard.replicas, start=1):
-        yield f"{shard.name}-replica-{number}", url
 
 
 def _proxy(name: str, url: URL) -> TcpProxy:

@@ -28,6 +28,7 @@ from elearning.cluster.reconcile import reconcile, reconcile_statements
 from elearning.config import Settings, Shard
 from elearning.errors import ElearningError, MigrationError
 from elearning.models import Base
+from elearning.text import first_line
 
 __all__ = ["LOCK_WAIT", "run"]
 
@@ -64,7 +65,7 @@ def run() -> None:
     except ElearningError as error:
         raise CommandError(str(error)) from error
     except SQLAlchemyError as error:
-        raise CommandError(_first_line(error)) from error
+        raise CommandError(first_line(error)) from error
 
 
 def _chosen_shards() -> tuple[Shard, ...]:
@@ -164,7 +165,7 @@ def _change(
         _forget_uncommitted(connection, reached)
         at = (reached or [before])[-1] or "base"
         raise MigrationError(
-            shard=shard.name, problem=f"stopped at {at}: {_first_line(error)}"
+            shard=shard.name, problem=f"stopped at {at}: {first_line(error)}"
         ) from error
     else:
         failed = False
@@ -186,7 +187,7 @@ def _run_patiently(connection: Connection, shard: Shard, reached: list[str | Non
             if not left or not isinstance(error.orig, _IN_THE_WAY):
                 raise
             _forget_uncommitted(connection, reached)
-            logger.warning("shard %s: tried again, for %s", shard.name, _first_line(error))
+            logger.warning("shard %s: tried again, for %s", shard.name, first_line(error))
             time.sleep(_PAUSE)
         else:
             return
@@ -208,10 +209,6 @@ def _run_migrations() -> None:
 
 def _first(heads: Collection[str]) -> str | None:
     return next(iter(heads), None)
-
-
-def _first_line(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 
 def _report(shard: Shard, before: str | None, reached: list[str | None], *, failed: bool) -> None:

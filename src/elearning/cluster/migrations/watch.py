@@ -16,7 +16,8 @@ from typing import Any
 import psycopg
 from psycopg.errors import ConnectionTimeout
 from sqlalchemy import URL, Connection
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
+from elearning.config import connect_options
 
 __all__ = ["watched"]
 
@@ -59,10 +60,10 @@ def _watch(own: int, url: URL, over: threading.Event, silent: threading.Event) -
 
 
 def _answers(url: URL) -> bool:
-    arguments, options = PGDialect_psycopg().create_connect_args(url)
+    options = connect_options(url)
     options |= {"connect_timeout": CONNECT_TIMEOUT, "application_name": "elearning watch"}
     try:
-        psycopg.connect(*arguments, **options).close()
+        psycopg.connect(**options).close()
     except ConnectionTimeout:
         return False
     except psycopg.Error:

@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
+from elearning.routing.async_session import AsyncRoutingSession
 from elearning.routing.consistency import Consistency
 from elearning.routing.engines import Engines
 from elearning.routing.fanout.ask import OnShardError, Question, Terms, question
@@ -111,7 +110,7 @@ def _ask(asked: Question, shard: str) -> Answer:
 
 async def _ask_async(asked: Question, shard: str) -> Answer:
     try:
-        async with AsyncSession(sync_session_class=RoutingSession, **asked.session) as session:
+        async with AsyncRoutingSession(**asked.session) as session:
             result = await session.execute(
                 asked.statements[shard],
                 dict(asked.parameters),
