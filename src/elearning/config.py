@@ -9,6 +9,11 @@ ELEARNING_SHARD_<N>_PRIMARY   URL of its primary, as the application's role
 ELEARNING_SHARD_<N>_REPLICAS  URLs of its replicas, separated by spaces (may be empty)
 ELEARNING_SHARD_<N>_OWNER     URL of its primary, as the role that migrates
                               (default: PRIMARY)
+ELEARNING_SHARD_<N>_REPLICATION
+                              URL of its primary, as other shards' servers reach it, with
+                              the role that replicates (needed where there are several)
+ELEARNING_EMAIL_KEYS          secrets that email addresses are hashed with (docs/claims.md),
+                              separated by spaces; the first one is looked up
 ELEARNING_MONGODB_URL         URL of MongoDB, with the database's name as its path
 ELEARNING_CLUSTER_DIR         folder of the embedded cluster (default: .elearning)
 ELEARNING_<LIMIT>             a limit of `Limits`, such as ELEARNING_MAX_LAG_SECONDS
@@ -50,6 +55,7 @@ __all__ = [
 DRIVER = "postgresql+psycopg"
 CLUSTER_ENV = "cluster.env"
 _UNENCODED = "has more than one @: write one in the user or the password as %40"
+_LEAST_KEY = 16
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
 
@@ -62,6 +68,8 @@ class Shard:
     primary: URL
     replicas: tuple[URL, ...] = ()
     owner: URL | None = None
+    replication: URL | None = None
+    """As other shards' servers reach its primary, to copy its catalog."""
 
     @property
     def nodes(self) -> tuple[tuple[str, URL], ...]:
@@ -127,6 +135,8 @@ class Settings:
     shards: tuple[Shard, ...]
     mongodb: MongoSettings
     limits: Limits = Limits()
+    email_keys: tuple[str, ...] = field(default=(), repr=False)
+    """What email addresses are hashed with; the first one is looked up."""
 
     @classmethod
     def load(
@@ -174,7 +184,7 @@ class Settings:
                 )
         shards = tuple(_shard(name, values) for name in names)
         _check_homes(shards)
-        return cls(shards, _mongodb(values), Limits.from_mapping(values))
+        return cls(shards, _mongodb(values), Limits.from_mapping(values), _email_keys(values))
 
     def shard(self, name: str) -> Shard:
         """Return the shard of this name.
@@ -271,6 +281,9 @@ def _shard(name: str, values: Mapping[str, str]) -> Shard:
         owner=_url(prefix + "OWNER", owner, "primary")
         if (owner := values.get(prefix + "OWNER", "").strip())
         else None,
+        replication=_url(prefix + "REPLICATION", replication, "primary")
+        if (replication := values.get(prefix + "REPLICATION", "").strip())
+        else None,
     )
 
 
@@ -330,6 +343,19 @@ def _check_homes(shards: tuple[Shard, ...]) -> None:
             problem=f"no shard hosts {', '.join(missing)}: add it to one of "
             + ", ".join(f"ELEARNING_SHARD_{shard.name.upper()}_REGIONS" for shard in shards),
         )
+
+
+def _email_keys(values: Mapping[str, str]) -> tuple[str, ...]:
+    # No message quotes a key.
+    variable = "ELEARNING_EMAIL_KEYS"
+    keys = tuple(values.get(variable, "").split())
+    if any(len(key) < _LEAST_KEY for key in keys):
+        raise SettingsError(
+            variable=variable, problem=f"holds a key of less than {_LEAST_KEY} characters"
+        )
+    if len(set(keys)) < len(keys):
+        raise SettingsError(variable=variable, problem="holds a key twice")
+    return keys
 
 
 def _mongodb(values: Mapping[str, str]) -> MongoSettings:

@@ -12,7 +12,9 @@ ElearningError
 │   ├── EmailTaken, AlreadyEnrolled, CourseFull, CourseNotOpen, EnrollmentClosed
 │   ├── EnrollmentNotActive, TransactionNotPending, GatewayIdTaken
 │   ├── RefundRefused, NotAPayment, InvoiceMissing, IsolationTooHigh
-│   ├── MisroutedRow, IllegalStep, FixedColumn
+│   ├── MisroutedRow, CopiedRow, IllegalStep, FixedColumn
+│   ├── CourseNotCopied, PrerequisitesMissing, SeatNotClaimed, SeatsFree
+│   ├── ClaimReleased, ClaimTooOld, UserHasPayments
 │   └── NotPermitted
 ├── PaymentDeclined
 ├── GatewayFault
@@ -39,8 +41,12 @@ The class "LE" is outside the ranges that the SQL standard keeps for itself
 from elearning.errors.base import ElearningError
 from elearning.errors.conflict import (
     AlreadyEnrolled,
+    ClaimReleased,
+    ClaimTooOld,
     Conflict,
+    CopiedRow,
     CourseFull,
+    CourseNotCopied,
     CourseNotOpen,
     EmailTaken,
     EnrollmentClosed,
@@ -53,8 +59,12 @@ from elearning.errors.conflict import (
     MisroutedRow,
     NotAPayment,
     NotPermitted,
+    PrerequisitesMissing,
     RefundRefused,
+    SeatNotClaimed,
+    SeatsFree,
     TransactionNotPending,
+    UserHasPayments,
 )
 from elearning.errors.invalid_input import (
     InvalidAmount,
@@ -104,9 +114,13 @@ from elearning.errors.routing import (
 __all__ = [
     "AlreadyEnrolled",
     "BinaryNotFound",
+    "ClaimReleased",
+    "ClaimTooOld",
     "ClusterError",
     "Conflict",
+    "CopiedRow",
     "CourseFull",
+    "CourseNotCopied",
     "CourseNotFound",
     "CourseNotOpen",
     "CrossShardRead",
@@ -143,12 +157,15 @@ __all__ = [
     "PaymentDeclined",
     "PaymentMethodNotFound",
     "PoolExhausted",
+    "PrerequisitesMissing",
     "ReadOnlySession",
     "RefundRefused",
     "RegionRequired",
     "RightsMissing",
     "RoutingError",
     "SchemaMismatch",
+    "SeatNotClaimed",
+    "SeatsFree",
     "ServerStartError",
     "SettingsError",
     "ShardAhead",
@@ -156,5 +173,6 @@ __all__ = [
     "TransactionNotPending",
     "UnknownCurrency",
     "UnknownRegion",
+    "UserHasPayments",
     "UserNotFound",
 ]

@@ -6,8 +6,12 @@ from elearning.errors.base import ElearningError
 
 __all__ = [
     "AlreadyEnrolled",
+    "ClaimReleased",
+    "ClaimTooOld",
     "Conflict",
+    "CopiedRow",
     "CourseFull",
+    "CourseNotCopied",
     "CourseNotOpen",
     "EmailTaken",
     "EnrollmentClosed",
@@ -20,8 +24,12 @@ __all__ = [
     "MisroutedRow",
     "NotAPayment",
     "NotPermitted",
+    "PrerequisitesMissing",
     "RefundRefused",
+    "SeatNotClaimed",
+    "SeatsFree",
     "TransactionNotPending",
+    "UserHasPayments",
 ]
 
 
@@ -149,6 +157,69 @@ class FixedColumn(Conflict):
 
     template = "{columns} of {table} {id} cannot change: add a row of its own instead"
     sqlstate = "LE033"
+
+
+class CopiedRow(Conflict):
+    """A row of another shard is read here, and edited at its home."""
+
+    template = "row {id} of {table} is a copy from {home}: edit it in a session of that region"
+    sqlstate = "LE038"
+
+
+class CourseNotCopied(Conflict):
+    """A course exists, and its copy has not arrived where it is needed."""
+
+    template = (
+        "course {course_id} has not been copied to shard {shard} yet, after {seconds} s: try again "
+        "soon; 'elearning health' tells how far the copies are"
+    )
+
+
+class ClaimReleased(Conflict):
+    """Somebody settled the claim before it was used; nothing is written."""
+
+    template = "claim {claim_id} was released before it was used: try again"
+    sqlstate = "LE039"
+
+
+class ClaimTooOld(Conflict):
+    """A claim is used within an hour, or not at all."""
+
+    template = (
+        "claim {claim_id} was made more than an hour ago: try again, and look at the clocks of "
+        "the machines if it happens again"
+    )
+    sqlstate = "LE041"
+
+
+class SeatNotClaimed(Conflict):
+    """In a course with a limit, nobody is enrolled without a seat."""
+
+    template = (
+        "course {course_id} of {home} has a limit, and no seat is claimed for user {user_id}: "
+        "enroll with the flow enroll, or in the course's region with crud.enroll_user"
+    )
+    sqlstate = "LE042"
+
+
+class SeatsFree(Conflict):
+    """Nobody waits for a course that is not full."""
+
+    template = "course {course_id} is not full: enroll in it, in place of waiting"
+    sqlstate = "LE043"
+
+
+class PrerequisitesMissing(Conflict):
+    """Other courses are completed first."""
+
+    template = "user {user_id} completes other courses before {course_id}: {missing}"
+    sqlstate = "LE044"
+
+
+class UserHasPayments(Conflict):
+    """Payments are kept, and with them who paid."""
+
+    template = "user {user_id} cannot be deleted: there are payments or courses of this account"
 
 
 class NotPermitted(Conflict):

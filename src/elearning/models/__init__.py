@@ -2,11 +2,23 @@
 
 from elearning.models.base import Base, Global, Record, Regional
 from elearning.models.bookkeeping import HostedRegion, InvoiceCounter, OutboxMessage
+from elearning.models.claims import (
+    Claim,
+    ClaimKind,
+    ClaimOutcome,
+    ClaimResult,
+    ClaimStatus,
+    CourseSeats,
+    WaitlistEntry,
+    WaitlistStatus,
+)
 from elearning.models.course import Course, CourseLevel, CourseStatus
 from elearning.models.course_category import CourseCategory
 from elearning.models.course_lesson import CourseLesson, LessonType
 from elearning.models.course_module import CourseModule
+from elearning.models.course_prerequisite import CoursePrerequisite
 from elearning.models.course_review import CourseReview
+from elearning.models.course_statistics import CourseStatistics
 from elearning.models.enrollment import Enrollment, EnrollmentStatus
 from elearning.models.invoice import Invoice, InvoiceStatus
 from elearning.models.lesson_progress import LessonProgress
@@ -22,12 +34,20 @@ __all__ = [
     "HEAD",
     "REVISIONS",
     "Base",
+    "Claim",
+    "ClaimKind",
+    "ClaimOutcome",
+    "ClaimResult",
+    "ClaimStatus",
     "Course",
     "CourseCategory",
     "CourseLesson",
     "CourseLevel",
     "CourseModule",
+    "CoursePrerequisite",
     "CourseReview",
+    "CourseSeats",
+    "CourseStatistics",
     "CourseStatus",
     "Enrollment",
     "EnrollmentStatus",
@@ -51,6 +71,8 @@ __all__ = [
     "UserProfile",
     "UserStatus",
     "UserType",
+    "WaitlistEntry",
+    "WaitlistStatus",
 ]
 
 attach_routines()

@@ -69,6 +69,11 @@ class Course(Global):
     title: Mapped[str] = mapped_column(String(300))
     description: Mapped[str] = mapped_column(Text, default="", server_default="")
     instructor_id: Mapped[UUID] = mapped_column(comment="a user of the course's home region")
+    instructor_name: Mapped[str] = mapped_column(
+        String(201),
+        server_default="",
+        comment="all of the instructor that leaves home; kept by the triggers keep_instructor_name",
+    )
     category_id: Mapped[UUID | None] = mapped_column(
         ForeignKey(CourseCategory.id, ondelete="RESTRICT"), index=True
     )
@@ -98,13 +103,16 @@ class Course(Global):
     enrollment_closes_at: Mapped[datetime | None] = mapped_column(
         comment="enrollments are taken until then; NULL: while it is published"
     )
+    access_days: Mapped[int | None] = mapped_column(
+        Integer, comment="an enrollment expires after so many days; NULL: never"
+    )
     rating_sum: Mapped[int] = mapped_column(
         BigInteger,
         server_default="0",
-        comment="kept, with total_ratings, by the trigger update_course_rating",
+        comment="kept, with total_ratings, by the triggers sum_course_ratings; of all regions",
     )
     total_ratings: Mapped[int] = mapped_column(
-        Integer, server_default="0", comment="how many reviews there are"
+        Integer, server_default="0", comment="how many reviews there are, in all regions"
     )
     rating: Mapped[Decimal | None] = mapped_column(
         Numeric(3, 2),
@@ -145,6 +153,7 @@ class Course(Global):
         not_blank("language"),
         CheckConstraint("price >= 0", name="price"),
         CheckConstraint("max_enrollments > 0", name="max_enrollments"),
+        CheckConstraint("access_days > 0", name="access_days"),
         CheckConstraint("duration_hours >= 0", name="duration_hours"),
         CheckConstraint("enrollment_closes_at > enrollment_opens_at", name="enrollment_closes_at"),
         CheckConstraint("total_ratings >= 0", name="total_ratings"),
@@ -157,7 +166,11 @@ class Course(Global):
         Index("idx_courses_instructor_id", "instructor_id"),
         Index("idx_courses_created_at", "created_at", "id"),
         Index("idx_courses_rating", text("rating DESC NULLS LAST"), "id"),
-        {"comment": "Courses; archived, never deleted"},
+        {
+            "comment": "Courses; archived, never deleted",
+            # Each shard sums them up for itself, from course_statistics.
+            "info": {"not_copied": ("rating_sum", "total_ratings")},
+        },
     )
 
     @property

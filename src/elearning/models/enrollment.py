@@ -19,6 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     func,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -93,6 +94,13 @@ class Enrollment(Regional):
         ),
         comment="0 to 100, of the lessons that are not archived",
     )
+    expires_at: Mapped[datetime | None] = mapped_column(
+        comment="from then on the enrollment is over; NULL: it does not end by itself"
+    )
+    claim_id: Mapped[UUID | None] = mapped_column(
+        unique=True,
+        comment="its seat, a row of claims at the course's home; NULL: the course has no limit",
+    )
     certificate_issued: Mapped[bool] = mapped_column(default=False, server_default=false())
     certificate_url: Mapped[str | None] = mapped_column(Text)
     last_accessed: Mapped[datetime | None] = mapped_column(comment="when progress was last made")
@@ -119,6 +127,9 @@ class Enrollment(Regional):
         UniqueConstraint("user_id", "course_id"),
         Index("idx_enrollments_course_id", "course_id", "status"),
         Index("idx_enrollments_enrollment_date", "enrollment_date", "id"),
+        Index(
+            "idx_enrollments_expires_at", "expires_at", postgresql_where=text("status = 'active'")
+        ),
         # What course_reviews refers to: a review is of its enrollment's course.
         Index("uq_enrollments_id_course_id", "id", "course_id", unique=True),
         {

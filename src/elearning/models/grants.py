@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Table
 
-from elearning.models.base import Base, Global
+from elearning.models.base import Base
+from elearning.models.publication import copied_tables
 
 __all__ = ["APP", "READER", "REPLICATOR", "grant_statements"]
 
@@ -27,12 +28,18 @@ _ALL = "SELECT, INSERT, UPDATE, DELETE"
 _OPEN = "SELECT, INSERT, UPDATE"
 
 _APP_MAY = {
-    "users": _ALL,
+    "users": "SELECT, INSERT, UPDATE ({written}), DELETE",
     "user_profiles": _ALL,
     "course_categories": _OPEN,
     "courses": "SELECT, INSERT ({written}), UPDATE ({written})",
     "course_modules": _OPEN,
     "course_lessons": _OPEN,
+    "course_prerequisites": "SELECT, INSERT, DELETE",
+    "course_statistics": "SELECT",
+    "course_seats": "SELECT",
+    "waitlist": "SELECT",
+    "claims": "SELECT",
+    "claim_outcomes": "SELECT",
     "enrollments": "SELECT, INSERT ({written}), UPDATE ({written}), DELETE",
     "lesson_progress": "SELECT, INSERT ({written}), UPDATE ({written}), DELETE",
     "course_reviews": _ALL,
@@ -44,11 +51,13 @@ _APP_MAY = {
     "hosted_regions": "SELECT",
     "outbox": _ALL,
 }
-"""``{written}`` stands for all columns but those that triggers and generation keep."""
+"""``{written}`` stands for all columns but those that routines and generation keep."""
 
 _KEPT = {
-    "courses": {"rating_sum", "total_ratings"},
-    "enrollments": {"total_lessons", "completed_lessons"},
+    # An address is changed together with its claims: change_email.
+    "users": {"email"},
+    "courses": {"instructor_name", "rating_sum", "total_ratings"},
+    "enrollments": {"claim_id", "total_lessons", "completed_lessons"},
     "lesson_progress": {"archived"},
 }
 _APP_CALLS = (
@@ -56,6 +65,23 @@ _APP_CALLS = (
     "region_code_of",
     "new_id",
     "require_read_committed",
+    "region_name",
+    "is_home",
+    "claim_home",
+    "require_open",
+    "require_prerequisites",
+    "require_fresh_claim",
+    "claim_seat",
+    "claim_email",
+    "use_emails",
+    "use_claim",
+    "settle_claim",
+    "confirm_claim",
+    "release_claim",
+    "adopt_claim",
+    "join_waitlist",
+    "leave_waitlist",
+    "change_email",
     "create_user_with_profile",
     "enroll_user",
     "complete_transaction",
@@ -76,16 +102,12 @@ def grant_statements(functions: Sequence[str]) -> list[str]:
     tables = Base.metadata.sorted_tables
     everything = ", ".join(table.name for table in tables)
     routines = ", ".join(functions)
-    catalog = sorted(
-        mapper.class_.__tablename__
-        for mapper in Base.registry.mappers
-        if issubclass(mapper.class_, Global)
-    )
+    copied = sorted(table.name for table in copied_tables())
     grants = {
         APP: [f"{_app_may(table)} ON {table.name}" for table in tables]
         + [f"EXECUTE ON FUNCTION {', '.join(_APP_CALLS)}", _SEE_REVISION],
         READER: [f"SELECT ON {everything}", _SEE_REVISION],
-        REPLICATOR: [f"SELECT ON {', '.join(catalog)}"],
+        REPLICATOR: [f"SELECT ON {', '.join(copied)}"],
     }
     return [
         f"REVOKE ALL ON FUNCTION {routines} FROM PUBLIC",

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Table
 
+from elearning.models.publication import copied_tables
 from elearning.models.states import States
 
 __all__ = ["trigger_texts"]
 
 _COUNTED = {
+    "enrollments": "update_course_statistics",
     "lesson_progress": "update_enrollment_progress",
     "course_reviews": "update_course_rating",
 }
@@ -42,9 +44,17 @@ def _trigger(
 
 
 def _of_all(table: Table) -> Iterator[str]:
-    if "updated_at" in table.columns:
+    if "updated_at" not in table.columns:
+        return
+    copied = next((each for each in copied_tables() if each.name == table.name), None)
+    if copied is None:
         yield _trigger(table, "update_modified_timestamp", "BEFORE UPDATE")
         yield _trigger(table, "refuse_misrouted_row", "BEFORE INSERT OR UPDATE OF id")
+        return
+    # What each shard computes for itself is no edit, and may change on a copy.
+    edited = "UPDATE OF " + ", ".join(copied.columns) if "not_copied" in table.info else "UPDATE"
+    yield _trigger(table, "update_modified_timestamp", f"BEFORE {edited}")
+    yield _trigger(table, "refuse_misrouted_row", f"BEFORE INSERT OR DELETE OR {edited}")
 
 
 def _fixed(table: Table) -> Iterator[str]:
@@ -100,6 +110,29 @@ def _own(table: Table) -> Iterator[str]:
                 yield _always(table, f"update_enrollment_progress_{event}")
         case "enrollments":
             yield _always(table, "update_modified_timestamp")
+            for event in _TRANSITION_TABLES:
+                yield _always(table, f"update_course_statistics_{event}")
+            yield from _seats(table)
+        case "users":
+            renamed = (
+                "OLD.first_name IS DISTINCT FROM NEW.first_name "
+                "OR OLD.last_name IS DISTINCT FROM NEW.last_name"
+            )
+            event = "AFTER UPDATE OF first_name, last_name"
+            yield _trigger(table, "keep_instructor_name", event, when=renamed)
+            yield _trigger(table, "give_back_email", "AFTER DELETE")
+        case "courses":
+            yield _trigger(
+                table, "keep_instructor_name", "BEFORE INSERT OR UPDATE OF instructor_id"
+            )
+            yield _trigger(table, "sum_course_ratings", "BEFORE INSERT")
+            yield _always(table, "sum_course_ratings")
+            limited = "OLD.max_enrollments IS DISTINCT FROM NEW.max_enrollments"
+            event = "AFTER UPDATE OF max_enrollments"
+            yield _trigger(table, "offer_new_seats", event, when=limited)
+        case "course_statistics":
+            yield _trigger(table, "sum_course_ratings", "AFTER INSERT OR DELETE OR UPDATE")
+            yield _always(table, "sum_course_ratings")
         case "course_modules":
             yield _trigger(table, "update_enrolled_lessons", "AFTER INSERT")
             yield _always(table, "update_enrolled_lessons")
@@ -107,6 +140,19 @@ def _own(table: Table) -> Iterator[str]:
             event = "AFTER INSERT OR UPDATE OF module_id, archived_at"
             yield _trigger(table, "update_enrolled_lessons", event)
             yield _always(table, "update_enrolled_lessons")
+
+
+def _seats(table: Table) -> Iterator[str]:
+    name, live = "require_seat", "('active', 'completed')"
+    without = f"NEW.status IN {live} AND NEW.claim_id IS NULL"
+    yield _trigger(table, f"{name}_insert", "BEFORE INSERT", when=without, function=name)
+    again = f"OLD.status NOT IN {live} AND {without}"
+    yield _trigger(table, f"{name}_update", "BEFORE UPDATE OF status", when=again, function=name)
+    name = "give_back_seat"
+    ended = f"OLD.claim_id IS NOT NULL AND NEW.status NOT IN {live}"
+    yield _trigger(table, f"{name}_update", "BEFORE UPDATE OF status", when=ended, function=name)
+    had = "OLD.claim_id IS NOT NULL"
+    yield _trigger(table, f"{name}_delete", "AFTER DELETE", when=had, function=name)
 
 
 def _always(table: Table, trigger: str) -> str:

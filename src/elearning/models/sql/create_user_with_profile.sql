@@ -1,5 +1,5 @@
--- An account, its profile, and the message that MongoDB's preferences follow
--- from, in one transaction. Returns the user's id.
+-- An account, its profile, the use of its address's claims (see use_emails), and the
+-- message that MongoDB's preferences follow from, in one transaction. Returns the user's id.
 CREATE OR REPLACE FUNCTION create_user_with_profile(
     p_region text,
     p_email text,
@@ -16,7 +16,9 @@ CREATE OR REPLACE FUNCTION create_user_with_profile(
     p_avatar_url text DEFAULT NULL,
     p_locale text DEFAULT 'en',
     p_time_zone text DEFAULT 'UTC',
-    p_preferences jsonb DEFAULT '{}'
+    p_preferences jsonb DEFAULT '{}',
+    p_user_id uuid DEFAULT NULL,
+    p_claims jsonb DEFAULT '[]'
 )
 RETURNS uuid
 LANGUAGE plpgsql
@@ -28,8 +30,8 @@ DECLARE
 BEGIN
     -- ON CONFLICT waits for a concurrent registration of the same address.
     INSERT INTO users (id, region, email, password_hash, first_name, last_name, user_type)
-    VALUES (new_id(v_code), p_region, p_email, p_password_hash, p_first_name, p_last_name,
-            p_user_type)
+    VALUES (coalesce(p_user_id, new_id(v_code)), p_region, p_email, p_password_hash, p_first_name,
+            p_last_name, p_user_type)
     ON CONFLICT (email) DO NOTHING
     RETURNING id INTO v_user_id;
 
@@ -37,6 +39,8 @@ BEGIN
         RAISE EXCEPTION 'email address taken' USING
             ERRCODE = 'LE021', DETAIL = jsonb_build_object('email', p_email)::text;
     END IF;
+
+    PERFORM use_emails(p_claims, v_user_id, p_email);
 
     INSERT INTO user_profiles (id, user_id, phone_number, date_of_birth, country, subdivision,
                                city, bio, avatar_url, locale, time_zone)

@@ -1,0 +1,57 @@
+-- Step 1 of an enrollment, at the course's home: a seat is claimed, or the course is full.
+-- Returns the claim that the user has now: this one, or another one that was there before.
+-- A forced claim counts somebody who is in already, whatever the limit says.
+CREATE OR REPLACE FUNCTION claim_seat(
+    p_claim_id uuid, p_course_id uuid, p_user_id uuid, p_forced boolean DEFAULT false
+)
+RETURNS TABLE (claim_id uuid, claim_status text)
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+DECLARE
+    v_course courses%ROWTYPE;
+BEGIN
+    PERFORM require_read_committed();
+    PERFORM require_fresh_claim(p_claim_id);
+    SELECT * INTO v_course FROM courses WHERE id = p_course_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no course %', p_course_id USING
+            ERRCODE = 'LE012', DETAIL = jsonb_build_object('course_id', p_course_id)::text;
+    END IF;
+    IF NOT p_forced THEN
+        PERFORM require_open(v_course);
+    END IF;
+
+    LOOP
+        -- Waits for a concurrent claim of the same user.
+        INSERT INTO claims (id, kind, fact, holder_id)
+        VALUES (p_claim_id, 'seat', uuid_send(p_course_id), p_user_id)
+        ON CONFLICT DO NOTHING;
+        EXIT WHEN FOUND;
+
+        RETURN QUERY
+            SELECT c.id, c.status::text FROM claims AS c
+            WHERE c.id = p_claim_id
+                OR (c.kind = 'seat' AND c.fact = uuid_send(p_course_id)
+                    AND c.holder_id = p_user_id AND c.status <> 'released')
+            ORDER BY c.id = p_claim_id DESC LIMIT 1;
+        IF FOUND THEN
+            RETURN;
+        END IF;
+        -- It was released just now.
+    END LOOP;
+
+    INSERT INTO course_seats (course_id) VALUES (p_course_id) ON CONFLICT DO NOTHING;
+    UPDATE course_seats AS s SET taken = s.taken + 1
+    WHERE s.course_id = p_course_id
+        AND (p_forced OR v_course.max_enrollments IS NULL OR s.taken < v_course.max_enrollments);
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'course % is full', p_course_id USING
+            ERRCODE = 'LE023',
+            DETAIL = jsonb_build_object(
+                'course_id', p_course_id, 'seats', v_course.max_enrollments)::text;
+    END IF;
+    RETURN QUERY SELECT p_claim_id, 'pending';
+END;
+$$;

@@ -1,0 +1,12 @@
+-- Trigger function on courses: a limit that was raised, or taken away, serves those who wait.
+CREATE OR REPLACE FUNCTION offer_new_seats()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+BEGIN
+    PERFORM offer_seats(NEW.id);
+    RETURN NULL;
+END;
+$$;

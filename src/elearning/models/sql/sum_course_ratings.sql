@@ -1,0 +1,45 @@
+-- Trigger function, for what is counted here and for what replication brings (ENABLE
+-- ALWAYS): a course's rating is that of all regions, on every shard. On course_statistics
+-- it adds what changed; on courses it begins a copy with what came before it.
+CREATE OR REPLACE FUNCTION sum_course_ratings()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+DECLARE
+    v_course_id uuid;
+    v_total bigint := 0;
+    v_ratings integer := 0;
+BEGIN
+    IF TG_TABLE_NAME = 'courses' THEN
+        IF current_setting('session_replication_role') = 'replica' THEN
+            -- Counters of another region come by another way: the later one must see the other.
+            PERFORM pg_advisory_xact_lock(hashtextextended(NEW.id::text, 5));
+            SELECT coalesce(sum(rating_sum), 0), coalesce(sum(total_ratings), 0)
+            INTO NEW.rating_sum, NEW.total_ratings
+            FROM course_statistics WHERE course_id = NEW.id;
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        v_course_id := NEW.course_id;
+        v_total := NEW.rating_sum;
+        v_ratings := NEW.total_ratings;
+    END IF;
+    IF TG_OP <> 'INSERT' THEN
+        v_course_id := OLD.course_id;
+        v_total := v_total - OLD.rating_sum;
+        v_ratings := v_ratings - OLD.total_ratings;
+    END IF;
+    IF v_total <> 0 OR v_ratings <> 0 THEN
+        IF current_setting('session_replication_role') = 'replica' THEN
+            PERFORM pg_advisory_xact_lock(hashtextextended(v_course_id::text, 5));
+        END IF;
+        UPDATE courses
+        SET rating_sum = rating_sum + v_total, total_ratings = total_ratings + v_ratings
+        WHERE id = v_course_id;
+    END IF;
+    RETURN NULL;
+END;
+$$;
