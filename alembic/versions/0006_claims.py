@@ -40,7 +40,12 @@ def upgrade() -> None:
     run("LOCK TABLE courses, enrollments IN ACCESS EXCLUSIVE MODE")
     op.create_table(
         "claim_outcomes",
-        sa.Column("claim_id", sa.Uuid(), nullable=False),
+        sa.Column(
+            "claim_id",
+            sa.Uuid(),
+            nullable=False,
+            comment="a row of claims, on the shard that owns the fact",
+        ),
         sa.Column(
             "outcome",
             sa.Enum(
@@ -287,7 +292,13 @@ def upgrade() -> None:
             nullable=False,
             comment="those that are completed",
         ),
-        sa.Column("rating_sum", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column(
+            "rating_sum",
+            sa.BigInteger(),
+            server_default="0",
+            nullable=False,
+            comment="of all reviews together",
+        ),
         sa.Column(
             "total_ratings",
             sa.Integer(),

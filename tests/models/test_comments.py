@@ -38,6 +38,9 @@ CLEAR = {
     "archived_at",
     "completed_at",
     "year",
+    "kind",
+    "outcome",
+    "decided_at",
 }
 """Columns whose names say it all; so do the names of foreign keys, such as user_id."""
 

@@ -16,6 +16,9 @@ from tests.models.support import scalar
 from tests.models.world import ORIGINALS, World, insert_copy
 
 FIXED = {
+    "claims": {"kind", "fact", "holder_id"},
+    "course_prerequisites": {"course_id", "prerequisite_id"},
+    "waitlist": {"course_id", "user_id"},
     "user_profiles": {"user_id"},
     "course_modules": {"course_id"},
     "enrollments": {"user_id", "course_id"},
@@ -42,7 +45,7 @@ FIXED = {
         "currency",
     },
 }
-ROWS = ORIGINALS | {"transactions": "pending"}
+ROWS = ORIGINALS | {"transactions": "pending", "waitlist": "waiting"}
 SETTLED = {
     column.name
     for column in Transaction.__table__.columns
@@ -64,6 +67,8 @@ def another(value: Any) -> Any:
             return new_id("europe")
         case int():
             return value + 1
+        case bytes():
+            return value[::-1]
         case date():
             return value + timedelta(days=1)
     return str(value)[::-1]

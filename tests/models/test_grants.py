@@ -7,7 +7,7 @@ from collections import defaultdict
 import pytest
 from sqlalchemy import Connection
 
-from elearning.models import Base, grants
+from elearning.models import Base, User, grants
 from elearning.models.routines import FUNCTIONS
 
 ROWS = {"SELECT", "INSERT", "UPDATE", "DELETE"}
@@ -15,12 +15,18 @@ OPEN = {"SELECT", "INSERT", "UPDATE"}
 READ = {"SELECT"}
 
 APP = {
-    "users": ROWS,
+    "users": {"SELECT", "INSERT", "DELETE"},
     "user_profiles": ROWS,
     "course_categories": OPEN,
     "courses": READ,
     "course_modules": OPEN,
     "course_lessons": OPEN,
+    "course_prerequisites": {"SELECT", "INSERT", "DELETE"},
+    "course_statistics": READ,
+    "course_seats": READ,
+    "waitlist": READ,
+    "claims": READ,
+    "claim_outcomes": READ,
     "enrollments": {"SELECT", "DELETE"},
     "lesson_progress": {"SELECT", "DELETE"},
     "course_reviews": ROWS,
@@ -35,8 +41,13 @@ APP = {
 """On whole tables; on columns there is more."""
 
 KEPT = {
-    "courses": {"rating_sum", "total_ratings", "rating"},
-    "enrollments": {"total_lessons", "completed_lessons", "progress_percentage"},
+    "courses": {"instructor_name", "rating_sum", "total_ratings", "rating"},
+    "enrollments": {
+        "claim_id",
+        "total_lessons",
+        "completed_lessons",
+        "progress_percentage",
+    },
     "lesson_progress": {"archived"},
 }
 """Columns that triggers write, where an application writes the others."""
@@ -48,7 +59,14 @@ COLUMNS = {
     "invoices": {"UPDATE": {"status"}},
 }
 
-REPLICATOR = {"course_categories", "courses", "course_modules", "course_lessons"}
+REPLICATOR = {
+    "course_categories",
+    "courses",
+    "course_modules",
+    "course_lessons",
+    "course_prerequisites",
+    "course_statistics",
+}
 
 CALLS = {
     "elearning_app": {
@@ -56,6 +74,25 @@ CALLS = {
         "region_code_of",
         "new_id",
         "require_read_committed",
+        "region_name",
+        "is_home",
+        "claim_home",
+        "require_open",
+        "require_prerequisites",
+        "require_fresh_claim",
+        "claim_seat",
+        "claim_email",
+        "use_claim",
+        "use_emails",
+        "settle_claim",
+        "confirm_claim",
+        "release_claim",
+        "give_back_claim",
+        "adopt_claim",
+        "prune_claims",
+        "join_waitlist",
+        "leave_waitlist",
+        "change_email",
         "create_user_with_profile",
         "enroll_user",
         "complete_transaction",
@@ -121,6 +158,11 @@ def test_rights_on_columns(root: Connection) -> None:
             column.name for column in Base.metadata.tables[table].columns if not column.system
         }
         expected[table] = {"INSERT": columns - kept, "UPDATE": columns - kept}
+    # An address is given with the account, and changed by change_email.
+    expected["users"] = {
+        "UPDATE": {column.name for column in User.__table__.columns if not column.system}
+        - {"email"}
+    }
     assert on_columns(root) == {"elearning_app": expected}
 
 
@@ -147,11 +189,33 @@ def test_every_routine_is_ours_and_runs_as_whom_it_should(root: Connection) -> N
     assert {owner for owner, _, _ in routines.values()} == {"elearning_owner"}
     # Those write what nobody else may; with a fixed path, so that nobody leads them astray.
     assert {name for name, (_, as_owner, _) in routines.items() if as_owner} == {
+        "adopt_claim",
+        "change_email",
+        "claim_email",
+        "claim_seat",
         "complete_transaction",
+        "confirm_claim",
+        "enroll_user",
+        "give_back_claim",
+        "give_back_email",
+        "give_back_seat",
+        "join_waitlist",
+        "keep_instructor_name",
+        "leave_waitlist",
+        "offer_new_seats",
+        "offer_seats",
+        "prune_claims",
         "refuse_foreign_lesson",
+        "release_claim",
+        "require_seat",
+        "settle_claim",
+        "sum_course_ratings",
         "update_course_rating",
+        "update_course_statistics",
         "update_enrolled_lessons",
         "update_enrollment_progress",
+        "use_claim",
+        "use_emails",
     }
     for name, (_, as_owner, settings) in routines.items():
         assert not as_owner or settings == ["search_path=public, pg_temp"], name

@@ -10,9 +10,9 @@ import pytest
 from psycopg.errors import DatabaseError
 from sqlalchemy import Connection
 
-from elearning.errors import MisroutedRow
+from elearning.errors import CopiedRow, MisroutedRow
 from elearning.ids import new_id
-from elearning.models import Base, Record
+from elearning.models import Base, Global, Record
 from tests.models.support import scalar
 from tests.models.world import World, columns_of, insert_copy
 
@@ -21,7 +21,14 @@ TABLES = sorted(
     for mapper in Base.registry.mappers
     if issubclass(mapper.class_, Record)
 )
+COPIED = sorted(
+    mapper.class_.__tablename__
+    for mapper in Base.registry.mappers
+    if issubclass(mapper.class_, Global)
+)
 STRANGER = new_id("asia")
+
+RATINGS = ("rating_sum", "total_ratings")
 
 Bring = Callable[[Connection, World, str], Any]
 
@@ -44,6 +51,14 @@ def many(root: Connection, world: World, table: str) -> None:
 
 def moved(root: Connection, world: World, table: str) -> None:
     root.exec_driver_sql(f"UPDATE {table} SET id = '{STRANGER}' WHERE {world.where(table)}")
+
+
+def bring_copy(root: Connection, world: World, table: str) -> None:
+    """Insert a row of another shard as replication does."""
+    root.exec_driver_sql("SET LOCAL session_replication_role = replica")
+    root.exec_driver_sql(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS ck_{table}_home")
+    others = {"region": "asia"} if table == "users" else {}
+    insert_copy(root, world, table, id=STRANGER, **others)
 
 
 @pytest.mark.parametrize("bring", [one, many, moved], ids=lambda bring: bring.__name__)
@@ -72,10 +87,52 @@ def test_refuse_misrouted_row_is_there(root: Connection, world: World, table: st
         "SELECT pg_get_triggerdef(oid), tgenabled FROM pg_trigger "
         f"WHERE tgname = 'refuse_misrouted_row' AND tgrelid = '{table}'::regclass"
     ).one()
-    assert f"BEFORE INSERT OR UPDATE OF id ON public.{table} FOR EACH ROW EXECUTE" in definition
+    event = "INSERT OR DELETE OR UPDATE" if table in COPIED else "INSERT OR UPDATE OF id"
+    if table == "courses":  # but for its ratings, which each shard sums up
+        written = [name for name in columns_of(table) if name not in RATINGS]
+        event += f" OF {', '.join(written)}"
+    assert f"BEFORE {event} ON public.{table} FOR EACH ROW EXECUTE" in definition
     assert enabled == "O"
-    root.exec_driver_sql("SET LOCAL session_replication_role = replica")
-    root.exec_driver_sql(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS ck_{table}_home")
-    others = {"region": "asia"} if table == "users" else {}
-    insert_copy(root, world, table, id=STRANGER, **others)
+    bring_copy(root, world, table)
     assert scalar(root, f"SELECT count(*) FROM {table} WHERE id = '{STRANGER}'") == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE {} SET created_at = created_at",
+        "UPDATE {} SET id = new_id(3)",  # which would make it our own
+        "DELETE FROM {}",
+    ],
+)
+@pytest.mark.parametrize("table", COPIED)
+def test_refuse_misrouted_row_of_a_copy(
+    root: Connection, world: World, table: str, change: str
+) -> None:
+    bring_copy(root, world, table)
+    root.exec_driver_sql("SET LOCAL session_replication_role = origin")
+    told = f"{STRANGER} of {table} is a copy from asia"
+    with pytest.raises(CopiedRow, match=told), root.begin_nested():
+        root.exec_driver_sql(change.format(table) + f" WHERE id = '{STRANGER}'")
+    # One such row among our own is enough.
+    with pytest.raises(CopiedRow, match=told):
+        root.exec_driver_sql(f"UPDATE {table} SET created_at = created_at")
+
+
+@pytest.mark.parametrize("table", COPIED)
+def test_refuse_misrouted_row_lets_replication_edit_a_copy(
+    root: Connection, world: World, table: str
+) -> None:
+    bring_copy(root, world, table)
+    for change in (f"UPDATE {table} SET created_at = now()", f"DELETE FROM {table}"):
+        assert root.exec_driver_sql(f"{change} WHERE id = '{STRANGER}'").rowcount == 1
+
+
+def test_refuse_misrouted_row_lets_a_shard_sum_up_a_copied_course(
+    root: Connection, world: World
+) -> None:
+    bring_copy(root, world, "courses")
+    root.exec_driver_sql("SET LOCAL session_replication_role = origin")
+    root.exec_driver_sql(
+        f"UPDATE courses SET rating_sum = 5, total_ratings = 1 WHERE id = '{STRANGER}'"
+    )

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
-from elearning.crud import complete_transaction, enroll_user
+from elearning.crud import complete_transaction
 from elearning.ids import new_id
-from elearning.models import Base, Enrollment, LessonProgress, OutboxMessage
+from elearning.models import Base, Enrollment, LessonProgress, OutboxMessage, WaitlistEntry
 from elearning.routing import Engines, RoutingSession
 from elearning.testing.factories import (
     CourseCategoryFactory,
     CourseFactory,
     CourseLessonFactory,
     CourseModuleFactory,
+    CoursePrerequisiteFactory,
     CourseReviewFactory,
     EnrollmentFactory,
     InstructorFactory,
@@ -34,8 +35,9 @@ class World:
     """Ids of rows of the region europe; `african` is of africa, on the same shard.
 
     The first of a kind has all that may belong to it: the user has a profile, an enrollment
-    with progress and review, a card, and a completed payment with its invoice. The other user
-    has an enrollment without progress, and a pending payment.
+    with progress, review and a seat that was claimed, a card, and a completed payment with its
+    invoice. The other user has an enrollment without progress, waits for a seat in the same
+    course, and has a pending payment. The course comes before the other one.
     """
 
     user: UUID
@@ -58,15 +60,22 @@ class World:
     payment: UUID
     pending: UUID
     invoice: UUID
+    prerequisite: UUID
+    claim: UUID
+    waiting: int
 
     def where(self, table: str) -> str:
         """Return the condition of the one row of a table that is copied."""
-        match table:
-            case "hosted_regions" | "invoice_counters":
-                return "region_code = 3"
-            case "outbox":
-                return "true"
-        return f"id = '{getattr(self, ORIGINALS[table])}'"
+        conditions = {
+            "hosted_regions": "region_code = 3",
+            "invoice_counters": "region_code = 3",
+            "outbox": "topic = 'nothing'",
+            "waitlist": f"id = {self.waiting}",
+            "claim_outcomes": f"claim_id = '{self.claim}'",
+            "course_seats": f"course_id = '{self.course}'",
+            "course_statistics": f"course_id = '{self.course}' AND region_code = 3",
+        }
+        return conditions.get(table) or f"id = '{getattr(self, ORIGINALS[table])}'"
 
     def copy(self, table: str) -> dict[str, Any]:
         """Return what a copy of that row must have of its own, so that nothing refuses it."""
@@ -77,7 +86,16 @@ class World:
             "courses": {"slug": "copy", "course_code": "COPY"},
             "course_modules": {"position": 90},
             "course_lessons": {"position": 90},
-            "enrollments": {"user_id": self.instructor},
+            "course_prerequisites": {
+                "course_id": self.course,
+                "prerequisite_id": self.other_course,
+            },
+            "course_seats": {"course_id": self.other_course},
+            "course_statistics": {"region_code": 4},
+            "enrollments": {"user_id": self.instructor, "claim_id": None},
+            "claims": {"holder_id": self.other},
+            "claim_outcomes": {"claim_id": new_id("europe")},
+            "waitlist": {"user_id": self.african},
             "lesson_progress": {"enrollment_id": self.other_enrollment},
             "course_reviews": {"enrollment_id": self.other_enrollment},
             "payment_methods": {"is_default": False},
@@ -99,6 +117,7 @@ ORIGINALS = {
     "user_profiles": "profile",
     "course_categories": "category",
     "courses": "course",
+    "course_prerequisites": "prerequisite",
     "course_modules": "module",
     "course_lessons": "lesson",
     "enrollments": "enrollment",
@@ -107,6 +126,7 @@ ORIGINALS = {
     "payment_methods": "card",
     "transactions": "payment",
     "invoices": "invoice",
+    "claims": "claim",
 }
 """Tables, and the attribute of `World` that is the id of the row that is copied."""
 
@@ -141,10 +161,17 @@ def make_world(engines: Engines) -> World:
         module = CourseModuleFactory.create(course=course)
         other_module = CourseModuleFactory.create(course=other_course)
         lesson = CourseLessonFactory.create(module=module)
-        enrollment = session.get_one(Enrollment, enroll_user(session, user.id, course.id))
+        # A seat, though the course has no limit any more.
+        claim = new_id("europe")
+        session.execute(select(func.claim_seat(claim, course.id, user.id)))
+        taken = session.scalars(select(func.enroll_user(user.id, course.id, claim))).one()
+        session.execute(select(func.confirm_claim(claim)))
+        enrollment = session.get_one(Enrollment, taken)
+        waiting = WaitlistEntry(course_id=course.id, user_id=other.id)
         card = PaymentMethodFactory.create(user=user, is_default=True)
         payment = TransactionFactory.create(user=user, course=course, payment_method=card)
-        session.add(OutboxMessage(topic="nothing", payload={}))
+        session.add_all([OutboxMessage(topic="nothing", payload={}), waiting])
+        session.flush()
         world = World(
             user=user.id,
             other=other.id,
@@ -166,6 +193,11 @@ def make_world(engines: Engines) -> World:
             payment=payment.id,
             pending=TransactionFactory.create(user=other, course=course).id,
             invoice=complete_transaction(session, payment.id, "g-1"),
+            prerequisite=CoursePrerequisiteFactory.create(
+                course=other_course, prerequisite=course
+            ).id,
+            claim=claim,
+            waiting=waiting.id,
         )
         session.commit()
     return world

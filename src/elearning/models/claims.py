@@ -147,7 +147,9 @@ class ClaimOutcome(Base):
 
     __tablename__ = "claim_outcomes"
 
-    claim_id: Mapped[UUID] = mapped_column(primary_key=True)
+    claim_id: Mapped[UUID] = mapped_column(
+        primary_key=True, comment="a row of claims, on the shard that owns the fact"
+    )
     outcome: Mapped[ClaimResult] = mapped_column(enum_type(ClaimResult))
     kind: Mapped[ClaimKind] = mapped_column(enum_type(ClaimKind))
     fact: Mapped[bytes] = mapped_column(LargeBinary, comment="as in claims")

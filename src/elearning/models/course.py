@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Computed,
+    FetchedValue,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -72,6 +73,7 @@ class Course(Global):
     instructor_name: Mapped[str] = mapped_column(
         String(201),
         server_default="",
+        server_onupdate=FetchedValue(),
         comment="all of the instructor that leaves home; kept by the triggers keep_instructor_name",
     )
     category_id: Mapped[UUID | None] = mapped_column(

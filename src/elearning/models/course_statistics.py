@@ -33,7 +33,9 @@ class CourseStatistics(Base):
     completions: Mapped[int] = mapped_column(
         Integer, server_default="0", comment="those that are completed"
     )
-    rating_sum: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    rating_sum: Mapped[int] = mapped_column(
+        BigInteger, server_default="0", comment="of all reviews together"
+    )
     total_ratings: Mapped[int] = mapped_column(
         Integer, server_default="0", comment="how many reviews there are"
     )

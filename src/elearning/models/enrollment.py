@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import (
     CheckConstraint,
     Computed,
+    FetchedValue,
     ForeignKey,
     Index,
     Integer,
@@ -99,6 +100,9 @@ class Enrollment(Regional):
     )
     claim_id: Mapped[UUID | None] = mapped_column(
         unique=True,
+        # Routines write it, and an application may not, not even NULL.
+        server_default=FetchedValue(),
+        server_onupdate=FetchedValue(),
         comment="its seat, a row of claims at the course's home; NULL: the course has no limit",
     )
     certificate_issued: Mapped[bool] = mapped_column(default=False, server_default=false())

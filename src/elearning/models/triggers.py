@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from sqlalchemy import Table
 
@@ -90,56 +90,37 @@ def _counted(table: Table) -> Iterator[str]:
 
 
 def _own(table: Table) -> Iterator[str]:
-    match table.name:
-        case "transactions":
-            settled = "OLD.status <> 'pending'"
-            yield _trigger(table, "refuse_settled_change", "BEFORE UPDATE", when=settled)
-            paid = "NEW.status = 'completed' AND NEW.transaction_type <> 'refund'"
-            yield _trigger(table, "require_invoice", "BEFORE UPDATE OF status", when=paid)
-            refund = "NEW.transaction_type = 'refund'"
-            yield _trigger(table, "refuse_wrong_refund", "BEFORE INSERT", when=refund)
-        case "lesson_progress":
-            yield (
-                "CREATE TRIGGER refuse_foreign_lesson AFTER INSERT ON lesson_progress "
-                "REFERENCING NEW TABLE AS new_rows "
-                "FOR EACH STATEMENT EXECUTE FUNCTION refuse_foreign_lesson()"
-            )
-            # ALWAYS: also for what follows from replicated rows, see update_enrolled_lessons.sql.
-            yield _always(table, "update_modified_timestamp")
-            for event in _TRANSITION_TABLES:
-                yield _always(table, f"update_enrollment_progress_{event}")
-        case "enrollments":
-            yield _always(table, "update_modified_timestamp")
-            for event in _TRANSITION_TABLES:
-                yield _always(table, f"update_course_statistics_{event}")
-            yield from _seats(table)
-        case "users":
-            renamed = (
-                "OLD.first_name IS DISTINCT FROM NEW.first_name "
-                "OR OLD.last_name IS DISTINCT FROM NEW.last_name"
-            )
-            event = "AFTER UPDATE OF first_name, last_name"
-            yield _trigger(table, "keep_instructor_name", event, when=renamed)
-            yield _trigger(table, "give_back_email", "AFTER DELETE")
-        case "courses":
-            yield _trigger(
-                table, "keep_instructor_name", "BEFORE INSERT OR UPDATE OF instructor_id"
-            )
-            yield _trigger(table, "sum_course_ratings", "BEFORE INSERT")
-            yield _always(table, "sum_course_ratings")
-            limited = "OLD.max_enrollments IS DISTINCT FROM NEW.max_enrollments"
-            event = "AFTER UPDATE OF max_enrollments"
-            yield _trigger(table, "offer_new_seats", event, when=limited)
-        case "course_statistics":
-            yield _trigger(table, "sum_course_ratings", "AFTER INSERT OR DELETE OR UPDATE")
-            yield _always(table, "sum_course_ratings")
-        case "course_modules":
-            yield _trigger(table, "update_enrolled_lessons", "AFTER INSERT")
-            yield _always(table, "update_enrolled_lessons")
-        case "course_lessons":
-            event = "AFTER INSERT OR UPDATE OF module_id, archived_at"
-            yield _trigger(table, "update_enrolled_lessons", event)
-            yield _always(table, "update_enrolled_lessons")
+    own = _OWN.get(table.name)
+    if own is not None:
+        yield from own(table)
+
+
+def _transactions(table: Table) -> Iterator[str]:
+    settled = "OLD.status <> 'pending'"
+    yield _trigger(table, "refuse_settled_change", "BEFORE UPDATE", when=settled)
+    paid = "NEW.status = 'completed' AND NEW.transaction_type <> 'refund'"
+    yield _trigger(table, "require_invoice", "BEFORE UPDATE OF status", when=paid)
+    refund = "NEW.transaction_type = 'refund'"
+    yield _trigger(table, "refuse_wrong_refund", "BEFORE INSERT", when=refund)
+
+
+def _lesson_progress(table: Table) -> Iterator[str]:
+    yield (
+        "CREATE TRIGGER refuse_foreign_lesson AFTER INSERT ON lesson_progress "
+        "REFERENCING NEW TABLE AS new_rows "
+        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_foreign_lesson()"
+    )
+    # ALWAYS: also for what follows from replicated rows, see update_enrolled_lessons.sql.
+    yield _always(table, "update_modified_timestamp")
+    for event in _TRANSITION_TABLES:
+        yield _always(table, f"update_enrollment_progress_{event}")
+
+
+def _enrollments(table: Table) -> Iterator[str]:
+    yield _always(table, "update_modified_timestamp")
+    for event in _TRANSITION_TABLES:
+        yield _always(table, f"update_course_statistics_{event}")
+    yield from _seats(table)
 
 
 def _seats(table: Table) -> Iterator[str]:
@@ -153,6 +134,54 @@ def _seats(table: Table) -> Iterator[str]:
     yield _trigger(table, f"{name}_update", "BEFORE UPDATE OF status", when=ended, function=name)
     had = "OLD.claim_id IS NOT NULL"
     yield _trigger(table, f"{name}_delete", "AFTER DELETE", when=had, function=name)
+
+
+def _users(table: Table) -> Iterator[str]:
+    renamed = (
+        "OLD.first_name IS DISTINCT FROM NEW.first_name "
+        "OR OLD.last_name IS DISTINCT FROM NEW.last_name"
+    )
+    event = "AFTER UPDATE OF first_name, last_name"
+    yield _trigger(table, "keep_instructor_name", event, when=renamed)
+    yield _trigger(table, "give_back_email", "AFTER DELETE")
+
+
+def _courses(table: Table) -> Iterator[str]:
+    yield _trigger(table, "keep_instructor_name", "BEFORE INSERT OR UPDATE OF instructor_id")
+    yield _trigger(table, "sum_course_ratings", "BEFORE INSERT")
+    yield _always(table, "sum_course_ratings")
+    limited = "OLD.max_enrollments IS DISTINCT FROM NEW.max_enrollments"
+    event = "AFTER UPDATE OF max_enrollments"
+    yield _trigger(table, "offer_new_seats", event, when=limited)
+
+
+def _course_statistics(table: Table) -> Iterator[str]:
+    yield _trigger(table, "sum_course_ratings", "AFTER INSERT OR DELETE OR UPDATE")
+    yield _always(table, "sum_course_ratings")
+
+
+def _course_modules(table: Table) -> Iterator[str]:
+    yield _trigger(table, "update_enrolled_lessons", "AFTER INSERT")
+    yield _always(table, "update_enrolled_lessons")
+
+
+def _course_lessons(table: Table) -> Iterator[str]:
+    event = "AFTER INSERT OR UPDATE OF module_id, archived_at"
+    yield _trigger(table, "update_enrolled_lessons", event)
+    yield _always(table, "update_enrolled_lessons")
+
+
+_OWN: dict[str, Callable[[Table], Iterator[str]]] = {
+    "transactions": _transactions,
+    "lesson_progress": _lesson_progress,
+    "enrollments": _enrollments,
+    "users": _users,
+    "courses": _courses,
+    "course_statistics": _course_statistics,
+    "course_modules": _course_modules,
+    "course_lessons": _course_lessons,
+}
+"""What no other table has."""
 
 
 def _always(table: Table, trigger: str) -> str:

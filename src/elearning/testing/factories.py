@@ -27,6 +27,7 @@ from elearning.models import (
     CourseCategory,
     CourseLesson,
     CourseModule,
+    CoursePrerequisite,
     CourseReview,
     CourseStatus,
     Enrollment,
@@ -46,6 +47,7 @@ __all__ = [
     "CourseFactory",
     "CourseLessonFactory",
     "CourseModuleFactory",
+    "CoursePrerequisiteFactory",
     "CourseReviewFactory",
     "EnrollmentFactory",
     "InstructorFactory",
@@ -171,8 +173,24 @@ class CourseLessonFactory(_Factory[CourseLesson]):
     lesson_type = LessonType.VIDEO
 
 
+class CoursePrerequisiteFactory(_Factory[CoursePrerequisite]):
+    """A course that comes before another one; both share a region."""
+
+    class Meta:
+        model = CoursePrerequisite
+
+    course = SubFactory(CourseFactory)
+    prerequisite = SubFactory(
+        CourseFactory,
+        instructor__region=LazyAttribute(
+            lambda row: region_of(row.factory_parent.factory_parent.course.id)
+        ),
+    )
+    id = _id_like("course")
+
+
 class EnrollmentFactory(_Factory[Enrollment]):
-    """An enrollment; user and course share a region."""
+    """An enrollment; user and course share a region. A course with a limit refuses it."""
 
     class Meta:
         model = Enrollment
@@ -263,6 +281,7 @@ _FACTORIES: tuple[type[SQLAlchemyModelFactory], ...] = (
     CourseFactory,
     CourseModuleFactory,
     CourseLessonFactory,
+    CoursePrerequisiteFactory,
     EnrollmentFactory,
     LessonProgressFactory,
     CourseReviewFactory,
