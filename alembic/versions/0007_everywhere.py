@@ -50,6 +50,7 @@ FUNCTIONS = (
     "change_email",
     "join_waitlist",
     "leave_waitlist",
+    "prune_claims",
     "create_user_with_profile",
     "enroll_user",
 )

@@ -102,7 +102,7 @@ class Limits:
     ``max_lag_bytes``, as at GitLab: seconds mean nothing where nothing is written.
     """
 
-    _OVER_0: ClassVar = frozenset({"check_interval", "max_silence"})
+    _OVER_0: ClassVar = frozenset({"check_interval", "max_silence", "claim_age"})
 
     max_wait: float = 0.5
     """A read waits so long for a replica to have what it must see; then the primary reads."""
@@ -112,6 +112,10 @@ class Limits:
     """Between two looks at a node; each is up to a quarter earlier or later."""
     max_silence: float = 1.5
     """A node that does not answer a look for so long is left out, and its connections end."""
+    claim_age: float = 60.0
+    """A claim that has been pending for so long is settled by recovery (docs/claims.md)."""
+    max_copy_wait: float = 5.0
+    """`enroll` waits so long for the copy of a course that was published elsewhere just now."""
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, str]) -> Limits:

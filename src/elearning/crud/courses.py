@@ -1,18 +1,19 @@
-"""Courses: seats and curriculum."""
+"""Courses: seats, figures and curriculum."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import selectinload
 
 from elearning.errors import CourseNotFound
-from elearning.models import Course, CourseModule, Enrollment, EnrollmentStatus
+from elearning.models import Course, CourseModule, CourseStatistics, EnrollmentStatus
 from elearning.routing import Reader
 
-__all__ = ["SEAT_HOLDERS", "Seats", "get_course", "seats_of"]
+__all__ = ["SEAT_HOLDERS", "CourseFigures", "Seats", "figures_of", "get_course", "seats_of"]
 
 SEAT_HOLDERS = (EnrollmentStatus.ACTIVE, EnrollmentStatus.COMPLETED)
 """The states of an enrollment that hold a seat."""
@@ -32,16 +33,53 @@ class Seats:
 
 
 def seats_of(session: Reader, course_id: UUID) -> Seats | None:
-    """Return the seats of a course, or None where the node has no such course."""
+    """Return the seats of a course, or None where the node has no such course.
+
+    What is taken is the worldwide number that the node knows of; the course's home decides.
+    """
     taken = (
-        select(func.count())
-        .where(Enrollment.course_id == Course.id, Enrollment.status.in_(SEAT_HOLDERS))
+        select(func.coalesce(func.sum(CourseStatistics.enrollments), 0))
+        .where(CourseStatistics.course_id == Course.id)
         .scalar_subquery()
     )
     row = session.execute(
         select(Course.max_enrollments, taken).where(Course.id == course_id)
     ).one_or_none()
-    return None if row is None else Seats(row[0], row[1])
+    return None if row is None else Seats(row[0], int(row[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class CourseFigures:
+    """What the whole world does in a course.
+
+    Attributes:
+        enrollments: that are active or completed.
+        completions: those of them that are completed.
+        total_ratings: how many reviews there are.
+        rating: their mean, 1 to 5; None: there is none.
+    """
+
+    enrollments: int
+    completions: int
+    total_ratings: int
+    rating: Decimal | None
+
+
+def figures_of(session: Reader, course_id: UUID) -> CourseFigures:
+    """Return the worldwide figures of a course, from the counters that every shard has."""
+    found = session.execute(
+        select(
+            func.coalesce(func.sum(CourseStatistics.enrollments), 0),
+            func.coalesce(func.sum(CourseStatistics.completions), 0),
+            func.coalesce(func.sum(CourseStatistics.total_ratings), 0),
+            func.round(
+                func.sum(CourseStatistics.rating_sum)
+                / func.nullif(func.sum(CourseStatistics.total_ratings), 0),
+                2,
+            ),
+        ).where(CourseStatistics.course_id == course_id)
+    ).one()
+    return CourseFigures(int(found[0]), int(found[1]), int(found[2]), found[3])
 
 
 def get_course(session: Reader, course_id: UUID) -> Course:

@@ -1,30 +1,72 @@
-"""Enrollments."""
+"""Enrollments: their life on the user's shard."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from elearning.errors import EnrollmentNotFound
-from elearning.models import Enrollment
+from elearning.crud.courses import SEAT_HOLDERS
+from elearning.errors import EnrollmentNotActive, EnrollmentNotFound
+from elearning.models import Course, Enrollment, EnrollmentStatus
+from elearning.models.counters import expire_counted
 from elearning.routing import Reader
 
-__all__ = ["enroll_user", "get_enrollment"]
+__all__ = [
+    "Unclaimed",
+    "adopt_claim",
+    "cancel_enrollment",
+    "enroll_user",
+    "expire_enrollments",
+    "get_enrollment",
+    "unclaimed_enrollments",
+]
 
 
-def enroll_user(session: Session, user_id: UUID, course_id: UUID) -> UUID:
-    """Give a user a place in a course, under a lock on the course.
+@dataclass(frozen=True, slots=True)
+class Unclaimed:
+    """An enrollment without a seat in a course that has got a limit since."""
+
+    enrollment_id: UUID
+    user_id: UUID
+    course_id: UUID
+
+
+def enroll_user(
+    session: Session,
+    user_id: UUID,
+    course_id: UUID,
+    *,
+    claim_id: UUID | None = None,
+    offered: bool = False,
+) -> UUID:
+    """Give a user a place in a course, under a lock on the course, and return its id.
+
+    Args:
+        session: a session of the user's region.
+        user_id: who enrolls.
+        course_id: in which course.
+        claim_id: the seat, where the course has a limit and another shard as its home. With
+            the same claim again, nothing changes.
+        offered: whether the waiting list has made that claim.
 
     Raises:
         UserNotFound, CourseNotFound: no such row on the session's shard.
         CourseNotOpen: the course is a draft or archived.
         EnrollmentClosed: the course takes enrollments at another time.
+        PrerequisitesMissing: other courses are completed first.
         CourseFull: all seats are taken.
+        SeatNotClaimed: the course's home is elsewhere, and it has a limit.
+        ClaimReleased, ClaimTooOld: the claim cannot be used any more.
         AlreadyEnrolled: the user has the course.
     """
-    enrollment_id: UUID = session.execute(select(func.enroll_user(user_id, course_id))).scalar_one()
+    enrollment_id: UUID = session.execute(
+        select(func.enroll_user(user_id, course_id, claim_id, offered))
+    ).scalar_one()
+    expire_counted(session, Enrollment, enrollment_id)
     return enrollment_id
 
 
@@ -38,3 +80,75 @@ def get_enrollment(session: Reader, enrollment_id: UUID) -> Enrollment:
     if enrollment is None:
         raise EnrollmentNotFound(enrollment_id=enrollment_id)
     return enrollment
+
+
+def cancel_enrollment(session: Session, enrollment_id: UUID) -> None:
+    """Drop an active enrollment; its progress is kept, and its seat goes back.
+
+    Raises:
+        EnrollmentNotFound: there is none.
+        EnrollmentNotActive: it is completed, dropped or expired.
+    """
+    dropped = session.scalar(
+        update(Enrollment)
+        .where(Enrollment.id == enrollment_id, Enrollment.status == EnrollmentStatus.ACTIVE)
+        .values(status=EnrollmentStatus.DROPPED)
+        .returning(Enrollment.id)
+    )
+    if dropped is None:
+        enrollment = get_enrollment(session, enrollment_id)
+        raise EnrollmentNotActive(enrollment_id=enrollment_id, status=enrollment.status.value)
+    expire_counted(session, Enrollment, enrollment_id)
+
+
+def expire_enrollments(session: Session, *, limit: int = 500) -> int:
+    """End active enrollments of the session's shard whose time is over; return how many.
+
+    Those that somebody else holds are passed over.
+    """
+    over = (
+        select(Enrollment.id)
+        .where(
+            Enrollment.status == EnrollmentStatus.ACTIVE,
+            Enrollment.expires_at <= func.clock_timestamp(),
+        )
+        .order_by(Enrollment.expires_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    ended = session.scalars(
+        update(Enrollment)
+        .where(Enrollment.id.in_(over))
+        .values(status=EnrollmentStatus.EXPIRED)
+        .returning(Enrollment.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    for enrollment_id in ended:
+        expire_counted(session, Enrollment, enrollment_id)
+    return len(ended)
+
+
+def unclaimed_enrollments(session: Session, *, limit: int = 500) -> Sequence[Unclaimed]:
+    """Return enrollments of the session's shard without a seat, in courses with a limit."""
+    rows = session.execute(
+        select(Enrollment.id, Enrollment.user_id, Enrollment.course_id)
+        .join(Course, Course.id == Enrollment.course_id)
+        .where(
+            Course.max_enrollments.is_not(None),
+            Enrollment.status.in_(SEAT_HOLDERS),
+            Enrollment.claim_id.is_(None),
+        )
+        .order_by(Enrollment.id)
+        .limit(limit)
+    )
+    return [Unclaimed(*row) for row in rows]
+
+
+def adopt_claim(session: Session, enrollment_id: UUID, claim_id: UUID) -> None:
+    """Give an enrollment the seat that was claimed for it.
+
+    Raises:
+        ClaimReleased: it has one, or needs none any more.
+        ClaimTooOld: the claim is not new.
+    """
+    session.execute(select(func.adopt_claim(enrollment_id, claim_id)))

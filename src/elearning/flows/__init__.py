@@ -1,13 +1,21 @@
 """The business flows across PostgreSQL and MongoDB."""
 
 from elearning.crud import NewUser, Progress
-from elearning.flows.enrollment import Enrolled, LessonOutline, ModuleOutline, enroll
+from elearning.flows.enrollment import (
+    Enrolled,
+    LessonOutline,
+    ModuleOutline,
+    cancel_enrollment,
+    enroll,
+)
 from elearning.flows.gateway import Charge, GatewayDeclined, PaymentGateway, SimulatedGateway
 from elearning.flows.platform import Platform
 from elearning.flows.progress import complete_lesson
 from elearning.flows.purchase import purchase, settle
-from elearning.flows.registration import register
+from elearning.flows.recovery import Recovered, keep_recovering, recover
+from elearning.flows.registration import change_email, delete_user, get_user_by_email, register
 from elearning.flows.relay import deliver, deliver_all
+from elearning.flows.waitlist import join_waitlist, leave_waitlist
 
 __all__ = [
     "Charge",
@@ -19,12 +27,21 @@ __all__ = [
     "PaymentGateway",
     "Platform",
     "Progress",
+    "Recovered",
     "SimulatedGateway",
+    "cancel_enrollment",
+    "change_email",
     "complete_lesson",
+    "delete_user",
     "deliver",
     "deliver_all",
     "enroll",
+    "get_user_by_email",
+    "join_waitlist",
+    "keep_recovering",
+    "leave_waitlist",
     "purchase",
+    "recover",
     "register",
     "settle",
 ]

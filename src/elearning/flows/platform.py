@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from pymongo.monitoring import CommandListener
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from elearning.config import Settings
 from elearning.documents import Documents
+from elearning.flows.background import Background
 from elearning.regions import Region
 from elearning.routing import (
     AsyncReadSession,
@@ -20,6 +23,9 @@ from elearning.routing import (
 )
 
 __all__ = ["Platform"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Platform:
@@ -46,6 +52,13 @@ class Platform:
         self.settings = settings
         self.engines = Engines(settings, asynchronous=True, **engine_options)
         self.documents = Documents(settings.mongodb, listeners=listeners)
+        self.background = Background()
+        self._alone = {
+            shard: AsyncEngine(
+                self.engines.primary(shard).engine.execution_options(isolation_level="AUTOCOMMIT")
+            )
+            for shard in self.engines.shards
+        }
 
     async def open(self) -> None:
         """Look at the schemas of all shards, and bind the documents to MongoDB.
@@ -60,7 +73,8 @@ class Platform:
         await self.documents.open()
 
     async def close(self) -> None:
-        """Close all connections."""
+        """End what goes on in the background, and close all connections."""
+        await self.background.finish()
         await self.engines.close_async()
         await self.documents.close()
 
@@ -92,6 +106,27 @@ class Platform:
         return AsyncReadSession(
             engines=self.engines, region=region, consistency=consistency, token=token
         )
+
+    async def on_primary(
+        self,
+        shard: str,
+        operation: Callable[Concatenate[Connection, P], T],
+        *args: P.args,
+        **options: P.kwargs,
+    ) -> T:
+        """Run an operation of one statement on a shard's primary: a single round trip.
+
+        Args:
+            shard: its name.
+            operation: is given the connection; what it does is committed at once.
+            *args: of the operation.
+            **options: of the operation.
+
+        Raises:
+            NodeUnavailable: the primary does not answer.
+        """
+        async with self._alone[shard].connect() as connection:
+            return await connection.run_sync(operation, *args, **options)
 
     async def __aenter__(self) -> Self:
         try:

@@ -81,6 +81,8 @@ _APP_CALLS = (
     "adopt_claim",
     "join_waitlist",
     "leave_waitlist",
+    "give_back_claim",
+    "prune_claims",
     "change_email",
     "create_user_with_profile",
     "enroll_user",

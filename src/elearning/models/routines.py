@@ -59,6 +59,7 @@ FUNCTIONS = (
     "change_email",
     "join_waitlist",
     "leave_waitlist",
+    "prune_claims",
     "create_user_with_profile",
     "enroll_user",
     "complete_transaction",

@@ -27,7 +27,7 @@ from sqlalchemy.sql.selectable import AliasedReturnsRows
 
 from elearning.models import Base, Global, Record, Regional
 
-__all__ = ["Names", "Parameters", "ids_in", "inserted_ids", "names_of"]
+__all__ = ["Names", "Parameters", "ids_in", "inserted_ids", "names_of", "reads_copies"]
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
@@ -41,6 +41,14 @@ def names_of(statement: object) -> Names:
         statement = statement.element
     # The rows of a table that is copied everywhere are near, unless nothing else is asked for.
     return _names(statement, globals_too=all(issubclass(each, Global) for each in _of(statement)))
+
+
+def reads_copies(statement: object) -> bool:
+    """Tell whether a statement asks for nothing but what is copied to every shard."""
+    if isinstance(statement, FromStatement):
+        statement = statement.element
+    models = list(_of(statement)) if isinstance(statement, Select | CompoundSelect) else []
+    return bool(models) and all(issubclass(each, Global) for each in models)
 
 
 def ids_in(names: Names, rows: Sequence[Mapping[str, Any]]) -> list[set[UUID]]:

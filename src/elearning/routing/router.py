@@ -24,7 +24,7 @@ from elearning.routing.replay import choose_replica
 from elearning.routing.route import Route
 from elearning.routing.shard_finder import ShardFinder
 from elearning.routing.statements import form_of
-from elearning.routing.token import UNKNOWN, Token
+from elearning.routing.token import UNKNOWN
 from elearning.routing.work import UnitOfWork
 
 __all__ = ["Router"]
@@ -35,8 +35,6 @@ logger = logging.getLogger("elearning.routing")
 class Router(ShardFinder):
     """The part of `RoutingSession` that finds the node."""
 
-    consistency: Consistency
-    token: Token
     max_wait: float | None
     _work: UnitOfWork
     _releasing = False

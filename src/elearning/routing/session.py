@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session, SessionTransaction, UOWTransaction
 from sqlalchemy.util import EMPTY_DICT
 
 from elearning.errors import ElearningError
-from elearning.models import Base, Record
+from elearning.models import Base, Global, Record
 from elearning.models.counters import expire_counting
 from elearning.models.identity import assign_ids
 from elearning.regions import Region
@@ -124,7 +124,7 @@ class RoutingSession(Router):
             ):
                 return super().get(entity, ident, **options)
             loader = loader_of(entity)
-            options = self._options_for(ident)
+            options = self._options_for(ident, near=issubclass(entity, Global))
             if loader is None or not options or loader.is_heard(self) or not self._is_clean():
                 return self._run(super().scalar, _BY_ID[entity], {"id": ident}, options)
             return self._run(self._load, loader, ident, options)

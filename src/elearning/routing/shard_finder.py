@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -21,9 +21,11 @@ from elearning.ids import new_id, region_of
 from elearning.models import Record
 from elearning.models.identity import home_of_values
 from elearning.regions import Region
+from elearning.routing.consistency import Consistency
 from elearning.routing.engines import Engines
 from elearning.routing.route import Route
 from elearning.routing.statements import form_of, ids_of
+from elearning.routing.token import Token
 from elearning.routing.work import UnitOfWork
 
 __all__ = ["ShardFinder"]
@@ -34,6 +36,8 @@ class ShardFinder(Session):
 
     engines: Engines | None
     region: Region | None
+    consistency: Consistency
+    token: Token
     _work: UnitOfWork
 
     @property
@@ -68,14 +72,35 @@ class ShardFinder(Session):
             )
         return Route(shard, why, form.obstacle, streams)
 
-    def _options_for(self, one: UUID) -> dict[str, Any]:
-        """Return what leads a SELECT to a row; nothing where its id tells no region."""
+    def _options_for(self, one: UUID, *, near: bool) -> dict[str, Any]:
+        """Return what leads a SELECT to a row; nothing where its id tells no region.
+
+        Args:
+            one: the row's id.
+            near: whether every shard has a copy.
+        """
         try:
             region = region_of(one)
         except InvalidId:
             return {}
-        route = Route(self._nodes.home(region), "an id of " + region, None)
+        home = self._nodes.home(region)
+        copy = self._near((home,)) if near else None
+        route = Route(*(copy or (home, "an id of " + region)), None)
         return {"bind_arguments": {"route": route}}
+
+    def _near(self, homes: Iterable[str]) -> tuple[str, str] | None:
+        """Return the shard of the session's region, where a copy will do for rows of these shards.
+
+        Not where they were written by whoever the session serves: the copy may come later.
+        """
+        if self.region is None or self.consistency is Consistency.PRIMARY or self._work.written:
+            return None
+        here = self._nodes.home(self.region)
+        if self.consistency is Consistency.SESSION and any(
+            home != here and home in self.token for home in homes
+        ):
+            return None
+        return here, "a copy in the session's region " + self.region
 
     def _named_shard(self, statement: Any, form: Any, params: Any) -> tuple[str, str] | None:
         """Return the shard of the ids that a statement names, if it names any."""
@@ -97,6 +122,8 @@ class ShardFinder(Session):
                 # A row that is on two shards is on none.
                 shards = {key: found[key] for key in found if key in shards or not named}
                 named |= found.keys()
+        if named and form.near and (copy := self._near(named)):
+            return copy
         if len(shards) > 1 or (named and not shards):
             first, second, *_ = sorted(named)
             if form.obstacle is None:

@@ -11,7 +11,14 @@ from sqlalchemy.sql.cache_key import CacheKey
 from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.sql.lambdas import LambdaElement
 
-from elearning.routing.naming import Names, Parameters, ids_in, inserted_ids, names_of
+from elearning.routing.naming import (
+    Names,
+    Parameters,
+    ids_in,
+    inserted_ids,
+    names_of,
+    reads_copies,
+)
 from elearning.routing.reading import obstacle
 
 __all__ = ["Form", "form_of", "ids_of"]
@@ -29,9 +36,11 @@ class Form(NamedTuple):
     """What keeps them from being known to read."""
     names: Names
     """Where they name ids."""
+    near: bool = False
+    """Whether they read nothing but what is copied to every shard."""
 
 
-_known: dict[tuple[Any, ...], tuple[str | None, Any]] = {}
+_known: dict[tuple[Any, ...], tuple[str | None, Any, bool]] = {}
 
 
 def form_of(statement: Any) -> Form:
@@ -42,13 +51,13 @@ def form_of(statement: Any) -> Form:
         return kept[1]  # type: ignore[no-any-return]
     if isinstance(statement, LambdaElement):
         resolved = statement._resolved  # noqa: SLF001 - as above
-        return Form(obstacle(resolved), names_of(resolved))
+        return _form(resolved)
     if isinstance(statement, Insert) or not hasattr(statement, "_generate_cache_key"):
         return Form(obstacle(statement), ())
     # SQLAlchemy needs the key as well, and keeps it with the statement.
     key: CacheKey | None = statement._generate_cache_key()  # noqa: SLF001 - as above
     if key is None:
-        return Form(obstacle(statement), names_of(statement))
+        return _form(statement)
     form = _remembered(statement, key)
     statement.__dict__[_KEPT] = (key, form)
     return form
@@ -57,14 +66,19 @@ def form_of(statement: Any) -> Form:
 def _remembered(statement: Any, key: CacheKey) -> Form:
     known = _known.get(key.key)
     if known is None:
-        form = Form(obstacle(statement), names_of(statement))
+        form = _form(statement)
         places = _places(form.names, key.bindparams)
         if places is None:
             return form
         if len(_known) >= _MOST:
             _known.clear()
-        _known[key.key] = known = (form.obstacle, places)
-    return Form(known[0], _names(known[1], key.bindparams) if known[1] else ())
+        _known[key.key] = known = (form.obstacle, places, form.near)
+    return Form(known[0], _names(known[1], key.bindparams) if known[1] else (), known[2])
+
+
+def _form(statement: Any) -> Form:
+    found = obstacle(statement)
+    return Form(found, names_of(statement), found is None and reads_copies(statement))
 
 
 def ids_of(statement: Any, form: Form, parameters: Parameters) -> list[set[UUID]]:

@@ -1,0 +1,24 @@
+-- Forgets what was released more than a day ago, long after require_fresh_claim refuses it,
+-- and who waited. Returns how many rows are gone.
+CREATE OR REPLACE FUNCTION prune_claims()
+RETURNS integer
+LANGUAGE sql
+SECURITY DEFINER
+SET search_path = public, pg_temp
+BEGIN ATOMIC
+    WITH claimed AS (
+        DELETE FROM claims
+        WHERE status = 'released' AND settled_at < clock_timestamp() - interval '1 day'
+        RETURNING 1
+    ), decided AS (
+        DELETE FROM claim_outcomes
+        WHERE outcome = 'released' AND decided_at < clock_timestamp() - interval '1 day'
+        RETURNING 1
+    ), waited AS (
+        DELETE FROM waitlist
+        WHERE status <> 'waiting' AND created_at < clock_timestamp() - interval '1 day'
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM claimed) + (SELECT count(*) FROM decided)
+        + (SELECT count(*) FROM waited);
+END;

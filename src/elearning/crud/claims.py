@@ -1,0 +1,199 @@
+"""Claims: each operation is one statement on one shard; docs/claims.md puts them together.
+
+"There" is the shard that owns the fact, "here" the holder's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.orm import Session
+
+from elearning.email_hash import home_of_hash
+from elearning.ids import region_of
+from elearning.models import Claim, ClaimKind, ClaimOutcome, ClaimResult, ClaimStatus
+from elearning.regions import Region
+from elearning.routing import Reader
+
+__all__ = [
+    "EmailClaim",
+    "HeldClaim",
+    "claim_email",
+    "claim_seat",
+    "confirm_claim",
+    "find_claim",
+    "find_holder",
+    "forget_email_key",
+    "pending_claims",
+    "prune_claims",
+    "release_claim",
+    "settle_claim",
+]
+
+Executor = Connection | Session
+"""What runs a statement: also by itself, without a transaction around it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldClaim:
+    """A claim, as it is there.
+
+    Attributes:
+        id: of the claim.
+        kind: which fact.
+        fact: a course's id, or an address's hash.
+        holder_id: the user.
+        status: how far it is.
+        offered: whether the waiting list made it.
+    """
+
+    id: UUID
+    kind: ClaimKind
+    fact: bytes
+    holder_id: UUID
+    status: ClaimStatus
+    offered: bool = False
+
+    @property
+    def home(self) -> Region:
+        """A region of the shard that owns the fact."""
+        return region_of(self.course_id) if self.kind == ClaimKind.SEAT else home_of_hash(self.fact)
+
+    @property
+    def course_id(self) -> UUID:
+        """The course of a seat."""
+        return UUID(bytes=self.fact)
+
+
+@dataclass(frozen=True, slots=True)
+class EmailClaim:
+    """A claim of an address that is about to be used."""
+
+    id: UUID
+    fact: bytes
+
+    def to_json(self) -> dict[str, str]:
+        """Return what the routine use_emails takes."""
+        return {"id": str(self.id), "fact": self.fact.hex()}
+
+
+_COLUMNS = (
+    Claim.id,
+    Claim.kind,
+    Claim.fact,
+    Claim.holder_id,
+    Claim.status,
+    Claim.offered,
+)
+
+
+def claim_seat(
+    executor: Executor, claim_id: UUID, course_id: UUID, user_id: UUID, *, forced: bool = False
+) -> HeldClaim:
+    """Claim a seat there, and return the claim that the user has now.
+
+    Args:
+        executor: on the course's home.
+        claim_id: new, of the user's region; the same one again changes nothing.
+        course_id: the course.
+        user_id: for whom.
+        forced: whether somebody who is in already is counted, whatever the limit says.
+
+    Raises:
+        CourseNotFound, CourseNotOpen, EnrollmentClosed, CourseFull: there is no seat.
+        ClaimTooOld: the claim is not new.
+    """
+    found = func.claim_seat(claim_id, course_id, user_id, forced).table_valued(
+        "claim_id", "claim_status"
+    )
+    row = executor.execute(select(found.c.claim_id, found.c.claim_status)).one()
+    status = ClaimStatus(row.claim_status)
+    return HeldClaim(row.claim_id, ClaimKind.SEAT, course_id.bytes, user_id, status)
+
+
+def claim_email(executor: Executor, claim: EmailClaim, user_id: UUID) -> HeldClaim:
+    """Claim an address there, and return the claim that holds it now, whosever it is.
+
+    Raises:
+        ClaimTooOld: the claim is not new.
+    """
+    found = func.claim_email(claim.id, claim.fact, user_id).table_valued(
+        "claim_id", "claim_status", "holder_id"
+    )
+    row = executor.execute(select(found.c.claim_id, found.c.claim_status, found.c.holder_id)).one()
+    status = ClaimStatus(row.claim_status)
+    return HeldClaim(row.claim_id, ClaimKind.EMAIL, claim.fact, row.holder_id, status)
+
+
+def settle_claim(executor: Executor, claim: HeldClaim) -> ClaimResult:
+    """Decide here what becomes of a claim: one that nobody has used is released for ever."""
+    arguments = (claim.id, claim.kind.value, claim.fact, claim.holder_id)
+    return ClaimResult(executor.execute(select(func.settle_claim(*arguments))).scalar_one())
+
+
+def confirm_claim(executor: Executor, claim_id: UUID) -> None:
+    """Note there that a claim is used."""
+    executor.execute(select(func.confirm_claim(claim_id)))
+
+
+def release_claim(executor: Executor, claim_id: UUID) -> None:
+    """Give a claim back there; again changes nothing. A seat goes to whoever waits for it."""
+    executor.execute(select(func.release_claim(claim_id)))
+
+
+def find_claim(executor: Executor, claim_id: UUID) -> HeldClaim | None:
+    """Return a claim there, or None where it is forgotten."""
+    row = executor.execute(select(*_COLUMNS).where(Claim.id == claim_id)).one_or_none()
+    return None if row is None else HeldClaim(*row)
+
+
+def find_holder(session: Reader, fact: bytes) -> UUID | None:
+    """Return whose an address is, or None where nobody has claimed it there."""
+    holder: UUID | None = session.execute(
+        select(Claim.holder_id).where(
+            Claim.kind == ClaimKind.EMAIL,
+            Claim.fact == fact,
+            Claim.status != ClaimStatus.RELEASED,
+        )
+    ).scalar_one_or_none()
+    return holder
+
+
+def pending_claims(executor: Executor, *, age: float, limit: int) -> Sequence[HeldClaim]:
+    """Return claims there that have been pending for longer than ``age`` seconds, oldest first."""
+    rows = executor.execute(
+        select(*_COLUMNS)
+        .where(
+            Claim.status == ClaimStatus.PENDING,
+            Claim.created_at < func.clock_timestamp() - func.make_interval(0, 0, 0, 0, 0, 0, age),
+        )
+        .order_by(Claim.created_at)
+        .limit(limit)
+    )
+    return [HeldClaim(*row) for row in rows]
+
+
+def prune_claims(executor: Executor) -> int:
+    """Forget claims and outcomes that were released more than a day ago; return how many."""
+    number: int = executor.execute(select(func.prune_claims())).scalar_one()
+    return number
+
+
+def forget_email_key(executor: Executor, known: Sequence[bytes]) -> int:
+    """Give back here the claims of addresses under other keys than these; return how many.
+
+    Args:
+        executor: on a shard, in a transaction.
+        known: ids of the keys that stay.
+    """
+    key = func.substring(ClaimOutcome.fact, 1, 4)
+    old: Any = select(func.give_back_claim(ClaimOutcome.claim_id)).where(
+        ClaimOutcome.kind == ClaimKind.EMAIL,
+        ClaimOutcome.outcome == ClaimResult.USED,
+        key.not_in(known),
+    )
+    return len(executor.execute(old).all())

@@ -1,0 +1,184 @@
+"""Ends what was cut off: safe to run at any time, and by several at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from elearning import crud
+from elearning.crud import EmailClaim, HeldClaim, Unclaimed
+from elearning.email_hash import email_hash, home_of_hash, key_id
+from elearning.errors import ElearningError, EmailTaken
+from elearning.flows import claims
+from elearning.flows.platform import Platform
+from elearning.flows.relay import deliver_all
+from elearning.ids import new_id, region_of
+
+__all__ = ["Recovered", "keep_recovering", "recover"]
+
+logger = logging.getLogger("elearning.recovery")
+
+_BATCH = 500
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What was made good.
+
+    Attributes:
+        settled: claims that had been pending for too long.
+        delivered: messages of the outboxes.
+        expired: enrollments whose time was over.
+        adopted: seats and addresses that were claimed for rows that had none.
+        pruned: claims that were released long ago.
+        problems: what is left, and why.
+    """
+
+    settled: int = 0
+    delivered: int = 0
+    expired: int = 0
+    adopted: int = 0
+    pruned: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+async def recover(platform: Platform, *, age: float | None = None, adopt: bool = True) -> Recovered:
+    """Settle old claims, deliver messages, end enrollments whose time is over.
+
+    Args:
+        platform: the databases.
+        age: seconds; claims that have been pending for longer are settled. Default: the limit
+            `claim_age`.
+        adopt: also look through all rows for those without a claim: people in a course that
+            has got a limit since, accounts that were imported, a new key.
+
+    Returns:
+        What was done; a shard that does not answer is one of the problems.
+    """
+    done = Recovered()
+    older = platform.settings.limits.claim_age if age is None else age
+    shards = [shard.name for shard in platform.settings.shards if shard.regions]
+    for shard in shards:
+        await _note(done, _expire(platform, shard, done))
+    await _note(done, _deliver(platform, done))
+    for shard in shards:
+        await _note(done, _settle(platform, shard, older, done))
+        if adopt:
+            await _note(done, _adopt_seats(platform, shard, done))
+            await _note(done, _adopt_emails(platform, shard, done))
+        await _note(done, _prune(platform, shard, done))
+    # A seat that was given back may have gone to somebody who waits.
+    await _note(done, _deliver(platform, done))
+    return done
+
+
+async def keep_recovering(platform: Platform, *, every: float = 30.0) -> None:
+    """Recover for as long as the task runs that this is; cancel it to end it.
+
+    Args:
+        platform: the databases.
+        every: seconds between two runs.
+    """
+    while True:
+        done = await recover(platform, adopt=False)
+        for problem in done.problems:
+            logger.warning("%s", problem)
+        await asyncio.sleep(every)
+
+
+async def _note(done: Recovered, work: Awaitable[None]) -> None:
+    """Do one thing; what goes wrong with it stops no other."""
+    try:
+        await work
+    except (ElearningError, SQLAlchemyError) as error:
+        problem = str(error).splitlines()[0]
+        if problem not in done.problems:
+            done.problems.append(problem)
+
+
+async def _expire(platform: Platform, shard: str, done: Recovered) -> None:
+    ended = _BATCH
+    while ended == _BATCH:
+        async with platform.session(_region(platform, shard)) as session, session.begin():
+            ended = await session.run_sync(crud.expire_enrollments, limit=_BATCH)
+        done.expired += ended
+
+
+async def _deliver(platform: Platform, done: Recovered) -> None:
+    done.delivered += await deliver_all(platform)
+
+
+async def _settle(platform: Platform, shard: str, age: float, done: Recovered) -> None:
+    found = await platform.on_primary(shard, crud.pending_claims, age=age, limit=_BATCH)
+    for claim in found:
+        await _note(done, _settle_one(platform, claim, done))
+
+
+async def _settle_one(platform: Platform, claim: HeldClaim, done: Recovered) -> None:
+    await claims.settle(platform, claim)
+    done.settled += 1
+
+
+async def _adopt_seats(platform: Platform, shard: str, done: Recovered) -> None:
+    async with platform.session(_region(platform, shard)) as session, session.begin():
+        found = await session.run_sync(crud.unclaimed_enrollments)
+    for each in found:
+        await _note(done, _adopt_seat(platform, each, done))
+
+
+async def _adopt_seat(platform: Platform, each: Unclaimed, done: Recovered) -> None:
+    region = region_of(each.enrollment_id)
+    claim = await claims.claim_seat(
+        platform, new_id(region), each.course_id, each.user_id, forced=True
+    )
+    async with platform.session(region) as session, session.begin():
+        await session.run_sync(crud.adopt_claim, each.enrollment_id, claim.id)
+    await claims.confirm(platform, claim)
+    done.adopted += 1
+
+
+async def _adopt_emails(platform: Platform, shard: str, done: Recovered) -> None:
+    for key in claims.email_keys(platform):
+        after: UUID | None = None
+        while True:
+            async with platform.session(_region(platform, shard)) as session, session.begin():
+                found = await session.run_sync(crud.unclaimed_users, key_id(key), after=after)
+            if not found:
+                break
+            for user_id, email in found:
+                await _note(done, _adopt_email(platform, user_id, email, key, done))
+            after = found[-1][0]
+
+
+async def _adopt_email(
+    platform: Platform, user_id: UUID, email: str, key: str, done: Recovered
+) -> None:
+    region = region_of(user_id)
+    claim = EmailClaim(new_id(region), email_hash(key, email))
+    held: HeldClaim | None = None
+    there = platform.engines.home(home_of_hash(claim.fact))
+    if there != platform.engines.home(region):
+        held = await platform.on_primary(there, crud.claim_email, claim, user_id)
+        if held.holder_id != user_id:
+            # Of whom, is not told: the address is known at their home only.
+            message = f"user {user_id} has an address that another account claims: change one"
+            raise EmailTaken(message)
+        claim = EmailClaim(held.id, claim.fact)
+    async with platform.session(region) as session, session.begin():
+        await session.run_sync(crud.adopt_email, user_id, email, claim)
+    if held is not None:
+        await claims.confirm(platform, held)
+    done.adopted += 1
+
+
+async def _prune(platform: Platform, shard: str, done: Recovered) -> None:
+    done.pruned += await platform.on_primary(shard, crud.prune_claims)
+
+
+def _region(platform: Platform, shard: str) -> str:
+    return platform.settings.shard(shard).regions[0]
