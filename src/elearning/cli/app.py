@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from elearning.cli.migrating import migrate_command
 from elearning.cli.output import console, errors
+from elearning.cli.recovering import recover_command
 
 if TYPE_CHECKING:
     from elearning.cluster.embedded import EmbeddedCluster
@@ -29,6 +30,7 @@ app = typer.Typer(
 importing = typer.Typer(help="Load data sets.", no_args_is_help=True)
 app.add_typer(importing, name="import")
 app.command("migrate")(migrate_command)
+app.command("recover")(recover_command)
 
 Folder = Annotated[
     Path | None,

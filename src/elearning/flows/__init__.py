@@ -12,7 +12,7 @@ from elearning.flows.gateway import Charge, GatewayDeclined, PaymentGateway, Sim
 from elearning.flows.platform import Platform
 from elearning.flows.progress import complete_lesson
 from elearning.flows.purchase import purchase, settle
-from elearning.flows.recovery import Recovered, keep_recovering, recover
+from elearning.flows.recovery import Recovered, forget_old_email_keys, keep_recovering, recover
 from elearning.flows.registration import change_email, delete_user, get_user_by_email, register
 from elearning.flows.relay import deliver, deliver_all
 from elearning.flows.waitlist import join_waitlist, leave_waitlist
@@ -36,6 +36,7 @@ __all__ = [
     "deliver",
     "deliver_all",
     "enroll",
+    "forget_old_email_keys",
     "get_user_by_email",
     "join_waitlist",
     "keep_recovering",

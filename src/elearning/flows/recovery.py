@@ -16,10 +16,10 @@ from elearning.email_hash import email_hash, home_of_hash, key_id
 from elearning.errors import ElearningError, EmailTaken
 from elearning.flows import claims
 from elearning.flows.platform import Platform
-from elearning.flows.relay import deliver_all
+from elearning.flows.relay import deliver_all, wake
 from elearning.ids import new_id, region_of
 
-__all__ = ["Recovered", "keep_recovering", "recover"]
+__all__ = ["Recovered", "forget_old_email_keys", "keep_recovering", "recover"]
 
 logger = logging.getLogger("elearning.recovery")
 
@@ -89,6 +89,29 @@ async def keep_recovering(platform: Platform, *, every: float = 30.0) -> None:
         for problem in done.problems:
             logger.warning("%s", problem)
         await asyncio.sleep(every)
+
+
+async def forget_old_email_keys(platform: Platform) -> int:
+    """Give back the claims of addresses under keys that are not in the settings any more.
+
+    After `recover` has claimed all of them under those that are, and when every process has
+    the same settings; else addresses would be free that are not.
+
+    Returns:
+        How many claims were given back.
+
+    Raises:
+        SettingsError: there are several shards, and no key.
+        NodeUnavailable: a primary does not answer; run it again.
+    """
+    known = [key_id(key) for key in claims.email_keys(platform)]
+    number = 0
+    for shard in platform.settings.shards:
+        if shard.regions and known:
+            async with platform.session(shard.regions[0]) as session, session.begin():
+                number += await session.run_sync(crud.forget_email_key, known)
+            wake(platform, shard.name)
+    return number
 
 
 async def _note(done: Recovered, work: Awaitable[None]) -> None:
