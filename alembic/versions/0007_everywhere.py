@@ -33,6 +33,7 @@ FUNCTIONS = (
     "claim_home",
     "require_open",
     "require_prerequisites",
+    "check_enrollment",
     "require_seat",
     "use_claim",
     "settle_claim",

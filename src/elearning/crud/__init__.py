@@ -31,6 +31,7 @@ from elearning.crud.enrollments import (
     Unclaimed,
     adopt_claim,
     cancel_enrollment,
+    check_enrollment,
     enroll_user,
     expire_enrollments,
     get_enrollment,
@@ -56,7 +57,7 @@ from elearning.crud.users import (
     get_user_by_email,
     unclaimed_users,
 )
-from elearning.crud.waitlist import join_waitlist, leave_waitlist, require_prerequisites
+from elearning.crud.waitlist import join_waitlist, leave_waitlist
 
 __all__ = [
     "SEAT_HOLDERS",
@@ -71,6 +72,7 @@ __all__ = [
     "adopt_email",
     "cancel_enrollment",
     "change_email",
+    "check_enrollment",
     "claim_email",
     "claim_seat",
     "complete_refund",
@@ -100,7 +102,6 @@ __all__ = [
     "pending_claims",
     "prune_claims",
     "release_claim",
-    "require_prerequisites",
     "seats_of",
     "settle_claim",
     "unclaimed_enrollments",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.orm import Session
 
 from elearning.crud.courses import SEAT_HOLDERS
@@ -19,6 +19,7 @@ __all__ = [
     "Unclaimed",
     "adopt_claim",
     "cancel_enrollment",
+    "check_enrollment",
     "enroll_user",
     "expire_enrollments",
     "get_enrollment",
@@ -68,6 +69,24 @@ def enroll_user(
     ).scalar_one()
     expire_counted(session, Enrollment, enrollment_id)
     return enrollment_id
+
+
+def check_enrollment(executor: Connection | Session, user_id: UUID, course_id: UUID) -> bool | None:
+    """Look whether a user could enroll, on the user's shard; nothing is written.
+
+    Returns:
+        Whether the course's seats are limited; None: there is no published copy here.
+
+    Raises:
+        UserNotFound: there is no such user.
+        EnrollmentClosed: the course takes enrollments at another time.
+        PrerequisitesMissing: other courses are completed first.
+        AlreadyEnrolled: the user has the course.
+    """
+    limited: bool | None = executor.execute(
+        select(func.check_enrollment(user_id, course_id))
+    ).scalar_one()
+    return limited
 
 
 def get_enrollment(session: Reader, enrollment_id: UUID) -> Enrollment:

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Connection, func, select
 from sqlalchemy.orm import Session
 
-__all__ = ["join_waitlist", "leave_waitlist", "require_prerequisites"]
+__all__ = ["join_waitlist", "leave_waitlist"]
 
 
 def join_waitlist(executor: Connection | Session, course_id: UUID, user_id: UUID) -> int:
@@ -28,12 +28,3 @@ def leave_waitlist(executor: Connection | Session, course_id: UUID, user_id: UUI
     """Wait no more; tell whether the user did."""
     waited: bool = executor.execute(select(func.leave_waitlist(course_id, user_id))).scalar_one()
     return waited
-
-
-def require_prerequisites(session: Session, user_id: UUID, course_id: UUID) -> None:
-    """Look whether a user may take a course, as far as what comes before it.
-
-    Raises:
-        PrerequisitesMissing: other courses are completed first.
-    """
-    session.execute(select(func.require_prerequisites(user_id, course_id)))

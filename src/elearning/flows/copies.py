@@ -8,55 +8,59 @@ from uuid import UUID
 
 from sqlalchemy import Connection, select
 
+from elearning.crud import check_enrollment
 from elearning.errors import CourseNotCopied, CourseNotFound, CourseNotOpen
 from elearning.flows.platform import Platform
 from elearning.ids import region_of
 from elearning.models import Course, CourseStatus
-from elearning.regions import Region
 
 __all__ = ["find_copy"]
 
 _PAUSE = 0.02  # seconds between two looks; a copy takes a few milliseconds as a rule
 
 
-async def find_copy(platform: Platform, region: Region, course_id: UUID) -> bool:
-    """Wait for the copy of a published course; tell whether its seats are limited.
+async def find_copy(platform: Platform, user_id: UUID, course_id: UUID) -> bool:
+    """Look whether a user could enroll, waiting for the copy of a course published elsewhere.
 
-    Its home is asked only where the copy is not there, or not published.
+    The course's home is asked only where the copy is not there, or not published.
 
     Args:
         platform: the databases.
-        region: where the copy is needed.
+        user_id: whose shard needs the copy.
         course_id: the course.
 
+    Returns:
+        Whether the course's seats are limited.
+
     Raises:
+        UserNotFound, EnrollmentClosed, PrerequisitesMissing, AlreadyEnrolled: see
+            `crud.check_enrollment`.
         CourseNotFound, CourseNotOpen: it is not there, or not published, at its home either.
         CourseNotCopied: it is, and the copy has not come after `Limits.max_copy_wait` seconds.
         NodeUnavailable: a primary does not answer.
     """
-    here = platform.engines.home(region)
-    copy = await platform.on_primary(here, _look, course_id)
-    if copy is not None and copy[0] is CourseStatus.PUBLISHED:
-        return copy[1]
+    here = platform.engines.home(region_of(user_id))
+    limited = await platform.on_primary(here, check_enrollment, user_id, course_id)
+    if limited is not None:
+        return limited
     home = platform.engines.home(region_of(course_id))
-    original = await platform.on_primary(home, _look, course_id)
-    if original is None:
+    status = await platform.on_primary(home, _status_of, course_id)
+    if status is None:
         raise CourseNotFound(course_id=course_id)
-    if original[0] is not CourseStatus.PUBLISHED:
-        raise CourseNotOpen(course_id=course_id, status=original[0].value)
+    if status is not CourseStatus.PUBLISHED:
+        raise CourseNotOpen(course_id=course_id, status=status.value)
     longest = platform.settings.limits.max_copy_wait
     end = monotonic() + longest
-    while True:
-        copy = await platform.on_primary(here, _look, course_id)
-        if copy is not None and copy[0] is CourseStatus.PUBLISHED:
-            return copy[1]
+    while (
+        limited := await platform.on_primary(here, check_enrollment, user_id, course_id)
+    ) is None:
         if monotonic() >= end:
             raise CourseNotCopied(course_id=course_id, shard=here, seconds=longest)
         await asyncio.sleep(_PAUSE)
+    return limited
 
 
-def _look(connection: Connection, course_id: UUID) -> tuple[CourseStatus, bool] | None:
-    row = connection.execute(
-        select(Course.status, Course.max_enrollments.is_not(None)).where(Course.id == course_id)
-    ).one_or_none()
-    return None if row is None else (row[0], row[1])
+def _status_of(connection: Connection, course_id: UUID) -> CourseStatus | None:
+    return connection.execute(
+        select(Course.status).where(Course.id == course_id)
+    ).scalar_one_or_none()

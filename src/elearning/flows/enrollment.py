@@ -155,7 +155,7 @@ async def _enroll_here(platform: Platform, user_id: UUID, course_id: UUID, token
 
 
 async def _enroll_abroad(platform: Platform, user_id: UUID, course_id: UUID, token: Token) -> UUID:
-    if not await find_copy(platform, region_of(user_id), course_id):
+    if not await find_copy(platform, user_id, course_id):
         return await _enroll_here(platform, user_id, course_id, token)
     for _ in range(_TRIES):
         claim = await claims.claim_seat(platform, new_id(region_of(user_id)), course_id, user_id)

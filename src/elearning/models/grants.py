@@ -70,6 +70,7 @@ _APP_CALLS = (
     "claim_home",
     "require_open",
     "require_prerequisites",
+    "check_enrollment",
     "require_fresh_claim",
     "claim_seat",
     "claim_email",
