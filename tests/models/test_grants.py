@@ -93,6 +93,7 @@ CALLS = {
         "join_waitlist",
         "leave_waitlist",
         "change_email",
+        "check_enrollment",
         "create_user_with_profile",
         "enroll_user",
         "complete_transaction",

@@ -254,7 +254,6 @@ def test_the_owner_changes_the_schema(owner: psycopg.Connection) -> None:
         "CREATE ROLE mine",
         "CREATE DATABASE mine",
         "ALTER SYSTEM SET work_mem = '1GB'",
-        "SET session_replication_role = replica",
         "ALTER TABLE transactions DISABLE TRIGGER ALL",
         "SELECT rolpassword FROM pg_authid",
         "COPY users TO PROGRAM 'cat'",

@@ -12,14 +12,16 @@ BEGIN
         RAISE EXCEPTION 'no user %', p_user_id USING
             ERRCODE = 'LE011', DETAIL = jsonb_build_object('user_id', p_user_id)::text;
     END IF;
-    IF EXISTS (SELECT FROM users WHERE email = p_email AND id <> p_user_id) THEN
-        RAISE EXCEPTION 'email address taken' USING
-            ERRCODE = 'LE021', DETAIL = jsonb_build_object('email', p_email)::text;
-    END IF;
     PERFORM give_back_claim(claim_id)
     FROM claim_outcomes
     WHERE holder_id = p_user_id AND kind = 'email' AND outcome = 'used';
     PERFORM use_emails(p_claims, p_user_id, p_email);
-    UPDATE users SET email = p_email WHERE id = p_user_id;
+    BEGIN
+        -- Waits for somebody else who is about to take the same address.
+        UPDATE users SET email = p_email WHERE id = p_user_id;
+    EXCEPTION WHEN unique_violation THEN
+        RAISE EXCEPTION 'email address taken' USING
+            ERRCODE = 'LE021', DETAIL = jsonb_build_object('email', p_email)::text;
+    END;
 END;
 $$;
