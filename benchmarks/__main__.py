@@ -19,6 +19,7 @@ from benchmarks import (
     reads,
     routing,
     tokens,
+    worldwide,
     writes,
 )
 from elearning.routing import Engines
@@ -42,6 +43,9 @@ def main() -> None:
                 tokens.write_then_read,
                 fan_out.three_shards,
                 writes.enrollments,
+                worldwide.enrollments,
+                worldwide.registrations,
+                worldwide.copies,
                 progress.one_lesson,
                 progress.many_lessons,
                 guard.row_guard,

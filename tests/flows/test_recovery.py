@@ -1,0 +1,289 @@
+"""What is cut off after any step ends as docs/claims.md says, by whoever recovers, and again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import func, select, text, update
+
+from elearning import crud
+from elearning.config import Settings
+from elearning.crud import HeldClaim
+from elearning.errors import ClaimReleased, ClaimTooOld, CourseFull
+from elearning.flows import (
+    Platform,
+    cancel_enrollment,
+    claims,
+    enroll,
+    join_waitlist,
+    keep_recovering,
+    recover,
+)
+from elearning.ids import created_at_of, new_id
+from elearning.models import (
+    Claim,
+    ClaimKind,
+    ClaimOutcome,
+    ClaimStatus,
+    Course,
+    CourseSeats,
+    Enrollment,
+    OutboxMessage,
+)
+from elearning.regions import Region
+from elearning.routing import Engines, RoutingSession
+from elearning.testing.databases import wait_copied, wait_fit
+from elearning.testing.factories import UserFactory, bound
+from elearning.testing.switches import Switches
+from tests.flows.conftest import make_campus
+from tests.snapshots import connect
+
+
+@dataclass
+class Journey:
+    """Students of Asia and a European course of one seat."""
+
+    platform: Platform
+    course_id: UUID
+    students: Sequence[UUID]
+
+    @property
+    def student(self) -> UUID:
+        return self.students[0]
+
+    async def claim(self) -> HeldClaim:
+        return await claims.claim_seat(self.platform, new_id("asia"), self.course_id, self.student)
+
+    async def state(self) -> tuple[str, str, int, str]:
+        """Return claim and seats there, outcome and enrollment here."""
+        there = self.platform.read_session(Region.EUROPE, consistency="primary")
+        here = self.platform.read_session(Region.ASIA, consistency="primary")
+        async with there, here:
+            claim = await there.scalar(select(Claim.status).where(Claim.holder_id == self.student))
+            taken = await there.scalar(select(CourseSeats.taken))
+            outcome = await here.scalar(
+                select(ClaimOutcome.outcome).where(
+                    ClaimOutcome.holder_id == self.student, ClaimOutcome.kind == ClaimKind.SEAT
+                )
+            )
+            status = await here.scalar(
+                select(Enrollment.status).where(Enrollment.user_id == self.student)
+            )
+        return (claim or "none", outcome or "none", taken or 0, status or "none")
+
+
+@pytest_asyncio.fixture
+async def journey(platform: Platform, engines: Engines) -> Journey:
+    course_id = make_campus(engines, Region.EUROPE, max_enrollments=1).course_id
+    with RoutingSession(engines=engines, region=Region.ASIA) as session, bound(session):
+        students = [user.id for user in UserFactory.create_batch(3, region=Region.ASIA)]
+        session.commit()
+    wait_copied(engines)
+    assert (await recover(platform)).problems == []  # their addresses
+    return Journey(platform, course_id, students)
+
+
+async def claimed(journey: Journey) -> None:
+    await journey.claim()
+
+
+async def used(journey: Journey) -> None:
+    await claims.use_seat(journey.platform, await journey.claim())
+
+
+async def confirmed(journey: Journey) -> None:
+    claim = await journey.claim()
+    await claims.use_seat(journey.platform, claim)
+    await claims.confirm(journey.platform, claim)
+
+
+async def half_settled(journey: Journey) -> None:
+    await claims.decide(journey.platform, await journey.claim())
+
+
+async def settled(journey: Journey) -> None:
+    await claims.settle(journey.platform, await journey.claim())
+
+
+async def given_back(journey: Journey) -> None:
+    await confirmed(journey)
+    async with journey.platform.session(Region.ASIA) as session, session.begin():
+        enrollment_id = await session.scalar(select(Enrollment.id))
+        assert enrollment_id is not None
+        await session.run_sync(crud.cancel_enrollment, enrollment_id)
+
+
+async def delivered_twice(journey: Journey) -> None:
+    await given_back(journey)
+    async with journey.platform.session(Region.ASIA) as session:
+        message = (await session.scalars(select(OutboxMessage))).one()
+    await journey.platform.on_primary("eu", crud.release_claim, UUID(message.payload["claim_id"]))
+
+
+RELEASED = ("released", "released", 0, "none")
+LIVE = ("confirmed", "used", 1, "active")
+POINTS = [
+    (claimed, ("pending", "none", 1, "none"), RELEASED),
+    (used, ("pending", "used", 1, "active"), LIVE),
+    (confirmed, LIVE, LIVE),
+    (half_settled, ("pending", "released", 1, "none"), RELEASED),
+    (settled, RELEASED, RELEASED),
+    (given_back, ("confirmed", "released", 1, "dropped"), ("released", "released", 0, "dropped")),
+    (
+        delivered_twice,
+        ("released", "released", 0, "dropped"),
+        ("released", "released", 0, "dropped"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("until", "before", "after"), POINTS, ids=[p[0].__name__ for p in POINTS])
+async def test_cut_off(
+    journey: Journey,
+    until: Callable[[Journey], Awaitable[None]],
+    before: tuple[str, str, int, str],
+    after: tuple[str, str, int, str],
+) -> None:
+    await until(journey)
+    assert await journey.state() == before
+    # Several at once, and once more.
+    for done in await asyncio.gather(*(recover(journey.platform, age=0) for _ in range(3))):
+        assert done.problems == []
+    assert await journey.state() == after
+    await recover(journey.platform, age=0)
+    assert await journey.state() == after
+    async with journey.platform.session(Region.ASIA) as session:
+        assert await session.scalar(select(func.count()).select_from(OutboxMessage)) == 0
+
+
+async def test_a_young_claim_is_left_alone(journey: Journey) -> None:
+    claim = await journey.claim()
+    assert (await recover(journey.platform)).settled == 0
+    await claims.use_seat(journey.platform, claim)
+    assert (await recover(journey.platform, age=0)).settled == 1
+
+
+async def test_who_comes_late_does_not_get_a_seat_that_was_given_away(journey: Journey) -> None:
+    late = await journey.claim()
+    await recover(journey.platform, age=0)
+    await enroll(journey.platform, journey.students[1], journey.course_id)
+    with pytest.raises(ClaimReleased):
+        await claims.use_seat(journey.platform, late)
+    again = await claims.claim_seat(journey.platform, late.id, journey.course_id, journey.student)
+    assert again.status is ClaimStatus.RELEASED, "its row was kept"
+    await journey.platform.background.finish()
+    assert (await journey.state())[1:] == ("released", 1, "none")
+
+
+async def test_a_claim_of_an_hour_ago_is_refused(journey: Journey) -> None:
+    old = new_id("asia")
+    stamp = created_at_of(old).timestamp() - 3601
+    old = UUID(int=(int(stamp * 1000) << 80) | (old.int & (1 << 80) - 1))
+    with pytest.raises(ClaimTooOld, match=str(old)):
+        await claims.claim_seat(journey.platform, old, journey.course_id, journey.student)
+    held = HeldClaim(
+        old, ClaimKind.SEAT, journey.course_id.bytes, journey.student, ClaimStatus.PENDING
+    )
+    with pytest.raises(ClaimTooOld):
+        await claims.use_seat(journey.platform, held)
+
+
+async def test_asked_again_after_the_answer_was_lost(journey: Journey) -> None:
+    claim = await journey.claim()
+    first = await claims.use_seat(journey.platform, claim)
+    assert await claims.use_seat(journey.platform, claim) == first
+    again = await claims.claim_seat(journey.platform, claim.id, journey.course_id, journey.student)
+    assert again == claim
+    assert (await journey.state())[2] == 1
+
+
+async def test_two_processes_enroll_one_user(journey: Journey) -> None:
+    results = await asyncio.gather(
+        *(enroll(journey.platform, journey.student, journey.course_id) for _ in range(6)),
+        return_exceptions=True,
+    )
+    await journey.platform.background.finish()
+    assert any(not isinstance(each, BaseException) for each in results)
+    assert not [each for each in results if isinstance(each, CourseFull)]
+    await recover(journey.platform, age=0)
+    assert await journey.state() == LIVE
+
+
+async def test_an_offer_waits_for_a_shard_that_is_down(
+    journey: Journey, switches: Switches, engines: Engines
+) -> None:
+    platform = journey.platform
+    with RoutingSession(engines=engines, region=Region.EUROPE) as session, bound(session):
+        holder = UserFactory.create(region=Region.EUROPE).id
+        session.commit()
+    enrolled = await enroll(platform, holder, journey.course_id)
+    await join_waitlist(platform, journey.student, journey.course_id)
+    switches.kill("asia-primary")
+    await cancel_enrollment(platform, enrolled.enrollment_id)
+    await platform.background.finish()
+    done = await recover(platform, age=0)
+    assert any("asia-primary" in problem for problem in done.problems)
+    switches.restart("asia-primary")
+    wait_fit(platform.engines)
+    done = await recover(platform, age=0)
+    assert done.problems == []
+    assert await journey.state() == LIVE
+
+
+async def test_people_who_were_in_before_there_was_a_limit(
+    platform: Platform, engines: Engines
+) -> None:
+    campus = make_campus(engines, Region.EUROPE)
+    wait_copied(engines)
+    people = [campus.user_id]
+    for region in (Region.ASIA, Region.SOUTH_AMERICA):
+        with RoutingSession(engines=engines, region=region) as writer, bound(writer):
+            people.append(UserFactory.create(region=region).id)
+            writer.commit()
+    for user_id in people[:2]:
+        await enroll(platform, user_id, campus.course_id)
+    async with platform.session(Region.EUROPE) as session, session.begin():
+        await session.execute(update(Course).values(max_enrollments=2))
+    wait_copied(engines)
+    done = await recover(platform)
+    assert done.problems == []
+    assert done.adopted == 2 + len(people)  # seats, and the addresses of the factories
+    with pytest.raises(CourseFull):
+        await enroll(platform, people[2], campus.course_id)
+    assert (await recover(platform)).adopted == 0
+
+
+async def test_what_was_released_is_forgotten_after_a_day(
+    journey: Journey, settings: Settings
+) -> None:
+    await settled(journey)
+    assert (await recover(journey.platform, age=0)).pruned == 0
+    for shard, table, column in [
+        ("eu", "claims", "settled_at"),
+        ("asia", "claim_outcomes", "decided_at"),
+    ]:
+        with connect(settings.shard(shard).owner_url) as owner:
+            owner.execute(f"UPDATE {table} SET {column} = {column} - interval '25 hours'")
+    assert (await recover(journey.platform, age=0)).pruned == 2
+    assert (await journey.state())[:3] == ("none", "none", 0)
+
+
+async def test_a_task_keeps_recovering(journey: Journey) -> None:
+    await used(journey)
+    async with journey.platform.session(Region.EUROPE) as session:
+        moved = text("UPDATE claims SET created_at = created_at - interval '2 minutes'")
+        with connect(journey.platform.settings.shard("eu").owner_url) as owner:
+            owner.execute(moved.text)
+        task = asyncio.create_task(keep_recovering(journey.platform, every=0.05))
+        async with asyncio.timeout(20):
+            while await journey.state() != LIVE:
+                await session.execute(text("SELECT pg_sleep(0.05)"))
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
