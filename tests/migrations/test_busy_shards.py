@@ -76,7 +76,7 @@ def test_a_lock_that_goes_away_is_waited_for(
     assert "lock timeout" in caplog.text
 
 
-@pytest.mark.parametrize("target", ["0004", "0002"])
+@pytest.mark.parametrize("target", ["0006", "0004", "0002"])
 def test_an_application_goes_on_after_a_downgrade(
     filled: Settings, enrollment_id: UUID, target: str
 ) -> None:

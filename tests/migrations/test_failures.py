@@ -168,23 +168,24 @@ def test_a_table_that_is_locked_fails_one_revision(blank: Settings, known: Known
             # Where nothing else ends the wait, this does.
             connection.execute("SET idle_in_transaction_session_timeout = '20s'")
             connection.execute("BEGIN")
-        # 0002 leaves the counters alone, 0003 does not. The regions are written after 0005.
+        # 0002 leaves the counters alone, 0003 does not. The regions are read before, and written
+        # after the last revision.
         one.execute("LOCK TABLE invoice_counters IN ACCESS EXCLUSIVE MODE")
-        other.execute("LOCK TABLE hosted_regions IN ACCESS EXCLUSIVE MODE")
+        other.execute("LOCK TABLE hosted_regions IN SHARE MODE")
         results = by_shard(migrate(blank, jobs=2))
-    for name, before, after in (("na", "0001", "0002"), ("eu", "0004", "0005")):
+    for name, before, after, applied in (("na", "0001", "0002", 1), ("eu", "0004", HEAD, ALL - 4)):
         result = results[name]
         assert result.error == (
             f"shard {name}: stopped at {after}: canceling statement due to lock timeout"
         )
-        assert (result.before, result.after, result.applied) == (before, after, 1)
+        assert (result.before, result.after, result.applied) == (before, after, applied)
         assert 5 <= result.seconds < 15
     assert revision(na) == "0002"
     assert schema(na) == known["0002"]
     again = by_shard(migrate(blank))
     assert [(again[name].before, again[name].error) for name in ("na", "eu")] == [
         ("0002", None),
-        ("0005", None),
+        (HEAD, None),
     ]
     assert drifts(blank) == []
 
@@ -192,7 +193,7 @@ def test_a_table_that_is_locked_fails_one_revision(blank: Settings, known: Known
 def test_a_revision_whose_commit_fails_has_not_been(filled: Settings, scripts: Path) -> None:
     write_revision(
         scripts,
-        "0006",
+        "0008",
         "op.execute('CREATE TABLE late (id uuid REFERENCES users DEFERRABLE INITIALLY DEFERRED)')",
         "op.execute('INSERT INTO late VALUES (gen_random_uuid())')",
     )
@@ -209,15 +210,15 @@ def test_a_revision_whose_commit_fails_has_not_been(filled: Settings, scripts: P
 def test_a_mistake_in_a_revision_is_told_of_every_shard(
     filled: Settings, scripts: Path, jobs: int
 ) -> None:
-    write_revision(scripts, "0006", "op.execute('CREATE TABLE six ()')")
-    write_revision(scripts, "0007", "op.execute('CREATE TABLE seven ()')", "1 / 0", after="0006")
+    write_revision(scripts, "0008", "op.execute('CREATE TABLE eight ()')")
+    write_revision(scripts, "0009", "op.execute('CREATE TABLE nine ()')", "1 / 0", after="0008")
     results = by_shard(migrate(filled, scripts=scripts, jobs=jobs))
     for name in ("na", "eu"):
         result = results[name]
         assert result.error == f"shard {name}: ZeroDivisionError: division by zero"
-        assert (result.before, result.after, result.applied) == (HEAD, "0006", 1)
-        assert revision(filled.shard(name)) == "0006"
-        assert "table seven" not in catalog(filled.shard(name))
+        assert (result.before, result.after, result.applied) == (HEAD, "0008", 1)
+        assert revision(filled.shard(name)) == "0008"
+        assert "table nine" not in catalog(filled.shard(name))
 
 
 def test_a_worker_that_is_killed_is_told(blank: Settings) -> None:
