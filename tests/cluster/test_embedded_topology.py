@@ -104,8 +104,16 @@ def test_credentials_are_kept_and_hidden(tmp_path: Path) -> None:
     path = tmp_path / "secrets.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert Credentials.keep(tmp_path, tmp_path) == made == Credentials.load(tmp_path)
-    assert len(set(asdict(made).values())) == 8
+    assert len(set(asdict(made).values())) == 9
     assert not any(secret in repr(made) for secret in asdict(made).values())
+
+    # A file of an earlier release gets what it lacks, once.
+    older = {name: value for name, value in asdict(made).items() if name != "email_key"}
+    path.write_text(json.dumps(older))
+    grown = Credentials.load(tmp_path)
+    assert grown.email_key not in {"", made.email_key}
+    assert Credentials.keep(tmp_path, tmp_path) == grown == Credentials.load(tmp_path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
     secret = made.postgres
     path.write_text(json.dumps({"postgres": secret}))

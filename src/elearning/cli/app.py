@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from elearning.cli.migrating import migrate_command
 from elearning.cli.output import console, errors
+from elearning.cli.reconciling import print_mesh, reconcile_command
 from elearning.cli.recovering import recover_command
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ app = typer.Typer(
 importing = typer.Typer(help="Load data sets.", no_args_is_help=True)
 app.add_typer(importing, name="import")
 app.command("migrate")(migrate_command)
+app.command("reconcile")(reconcile_command)
 app.command("recover")(recover_command)
 
 Folder = Annotated[
@@ -65,7 +67,20 @@ def up(folder: Folder = None) -> None:
             soft_wrap=True,
         )
     console.print(f"settings: {cluster.env_file}", soft_wrap=True)
+    _lead_copies(cluster)
     console.print("next: elearning migrate, elearning health, elearning down")
+
+
+def _lead_copies(cluster: EmbeddedCluster) -> None:
+    """Ports may have changed: let migrated shards find each other again."""
+    from elearning.cluster.mesh import reconcile_mesh
+    from elearning.config import Settings
+
+    report = reconcile_mesh(Settings.from_mapping(cluster.environment()))
+    if report.changed or not report.ok:
+        print_mesh(report)
+    if not report.ok:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -14,13 +14,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from elearning.cli.output import console, mark, print_health, print_migrated, print_migrated_header
+from elearning.cli.reconciling import print_mesh
 from elearning.cli.tracing import Trace
 from elearning.cluster.embedded import EmbeddedCluster, ephemeral_cluster
 from elearning.cluster.health import check_health
+from elearning.cluster.mesh import reconcile_mesh
 from elearning.cluster.migrations import migrate
 from elearning.config import Settings
 from elearning.crud import NewUser, get_user_by_email
-from elearning.errors import ClusterError, ElearningError, MigrationError, UserNotFound
+from elearning.errors import ClusterError, ElearningError, MeshError, MigrationError, UserNotFound
 from elearning.flows import (
     Enrolled,
     Platform,
@@ -60,6 +62,10 @@ def run_demo(folder: Path, fixtures: Path, *, keep: bool) -> None:
             print_migrated(result, width)
             if result.error is not None:
                 raise MigrationError(shard=result.shard, problem=result.error)
+        mesh = reconcile_mesh(settings)
+        print_mesh(mesh)
+        if not mesh.ok:
+            raise MeshError(problem=mesh.problem)
         asyncio.run(_Demo(settings, fixtures).run())
         console.rule("health")
         print_health(check_health(settings))

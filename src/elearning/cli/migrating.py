@@ -12,6 +12,7 @@ from elearning.cli.output import (
     print_migrated,
     print_migrated_header,
 )
+from elearning.cli.reconciling import reconcile_after
 
 if TYPE_CHECKING:
     from elearning.config import Settings
@@ -60,7 +61,10 @@ def migrate_command(
         print_migrated(result, width)
         failed = failed or result.error is not None
     if failed:
+        # Then some shard is not at head, and copies wait until all are.
         errors.print("run it again when the cause is gone: it goes on where it stopped")
+        raise typer.Exit(1)
+    if not reconcile_after(settings):
         raise typer.Exit(1)
 
 

@@ -28,6 +28,11 @@ ALTER ROLE elearning_reader LOGIN;
 ALTER ROLE elearning_replicator LOGIN REPLICATION;
 
 GRANT pg_create_subscription TO elearning_owner;
+-- CREATE SUBSCRIPTION holds a password, and a statement that fails is written to the log.
+GRANT SET ON PARAMETER log_min_error_statement, log_statement, log_min_duration_statement
+    TO elearning_owner;
+-- Copies are brought in line as replication writes them, past triggers and foreign keys.
+GRANT SET ON PARAMETER session_replication_role TO elearning_owner;
 -- A reader tells how far a replica has come: received_tli of pg_stat_wal_receiver.
 GRANT pg_monitor TO elearning_reader;
 

@@ -29,6 +29,7 @@ ElearningError
 ├── MigrationError
 │   ├── ShardAhead, ForeignDatabase, RightsMissing
 │   └── MigrationLocked
+├── MeshError
 └── ClusterError
     └── BinaryNotFound, ServerStartError
 
@@ -91,6 +92,7 @@ from elearning.errors.operation import (
     ForeignDatabase,
     MalformedFile,
     MalformedRow,
+    MeshError,
     MigrationError,
     MigrationLocked,
     RightsMissing,
@@ -146,6 +148,7 @@ __all__ = [
     "LessonNotFound",
     "MalformedFile",
     "MalformedRow",
+    "MeshError",
     "MigrationError",
     "MigrationLocked",
     "MisroutedRow",

@@ -10,6 +10,7 @@ __all__ = [
     "ForeignDatabase",
     "MalformedFile",
     "MalformedRow",
+    "MeshError",
     "MigrationError",
     "MigrationLocked",
     "RightsMissing",
@@ -87,6 +88,12 @@ class MigrationLocked(MigrationError):
         "shard {shard}: another migration (process {pid} of the server) still runs after "
         "{seconds} s: wait for it, or give more time with --lock-wait"
     )
+
+
+class MeshError(ElearningError):
+    """The copies of the catalog could not be brought in order."""
+
+    template = "copies of courses: {problem}"
 
 
 class ClusterError(ElearningError):

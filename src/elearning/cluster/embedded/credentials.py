@@ -47,6 +47,8 @@ class Credentials:
     mongodb_root: str = _secret()
     mongodb_app: str = _secret()
     mongodb_key: str = field(default_factory=_key, repr=False)
+    email_key: str = _secret()
+    """What email addresses are hashed with."""
 
     def of(self, role: str) -> str:
         """Return the password of a PostgreSQL role."""
@@ -86,8 +88,14 @@ class Credentials:
         path = folder / SECRETS_FILE
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**{item.name: str(values[item.name]) for item in fields(cls)})
+            # Made by an earlier release, which did not know it.
+            missing = {"email_key": _password()} if "email_key" not in values else {}
+            values |= missing
+            found = cls(**{item.name: str(values[item.name]) for item in fields(cls)})
+            if missing:
+                write_private(path, json.dumps(asdict(found), indent=1))
         except (OSError, ValueError, KeyError, TypeError) as error:
             # The text of a ValueError could quote the file.
             message = f"{path} cannot be read: {type(error).__name__}"
             raise ClusterError(message) from None
+        return found

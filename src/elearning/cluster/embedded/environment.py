@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from elearning.cluster.embedded.credentials import APP, OWNER, READER, Credentials
+from elearning.cluster.embedded.credentials import APP, OWNER, READER, REPLICATOR, Credentials
 from elearning.cluster.embedded.mongo import DATABASE, REPLICA_SET
 from elearning.cluster.embedded.ports import LOOPBACK
 from elearning.cluster.embedded.state import State
@@ -35,6 +35,8 @@ def environment(state: State, credentials: Credentials) -> dict[str, str]:
         values[f"{prefix}_PRIMARY"] = url(APP, primary, shard)
         values[f"{prefix}_REPLICAS"] = " ".join(url(READER, name, shard) for name in replicas)
         values[f"{prefix}_OWNER"] = url(OWNER, primary, shard)
+        values[f"{prefix}_REPLICATION"] = url(REPLICATOR, primary, shard)
+    values["ELEARNING_EMAIL_KEYS"] = credentials.email_key
     values["ELEARNING_MONGODB_URL"] = (
         f"mongodb://{APP}:{credentials.mongodb_app}@{LOOPBACK}:{state.ports[topology.mongodb.name]}"
         f"/{DATABASE}?replicaSet={REPLICA_SET}&authSource={DATABASE}"

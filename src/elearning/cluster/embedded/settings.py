@@ -82,7 +82,7 @@ class ServerSettings:
             "wal_level": "logical",
             "max_wal_size": "512MB",
             "hot_standby_feedback": True,
-            # A replica finds its primary again soon after that was restarted.
+            # A replica finds its primary again soon after that was restarted, and so do copies.
             "wal_retrieve_retry_interval": "200ms",
             # Consistency tokens are taken from flushed WAL: on, whatever fsync is.
             "synchronous_commit": True,
@@ -94,6 +94,8 @@ class ServerSettings:
         if not self.durable:
             # In the data folder, which is thrown away; a killed server would leave it in memory.
             values["dynamic_shared_memory_type"] = "mmap"
+            # Copies are told as written when the log writer has been at work; tests wait for it.
+            values["wal_writer_delay"] = "10ms"
             if self.major >= FIRST_WITH_VACUUM_TRUNCATE:
                 # A replica that is killed must not meet pages in the log that were cut off since.
                 values["vacuum_truncate"] = False

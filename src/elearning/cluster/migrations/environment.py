@@ -23,6 +23,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from elearning.cluster.migrations.access import check_database, owner_connection
+from elearning.cluster.migrations.copies import reconcile_copies
 from elearning.cluster.migrations.lock import migration_lock
 from elearning.cluster.reconcile import reconcile, reconcile_statements
 from elearning.config import Settings, Shard
@@ -62,6 +63,7 @@ def run() -> None:
         else:
             for shard in _chosen_shards():
                 _run_on_shard(shard)
+            reconcile_copies(context.config, context.get_context().opts)
     except ElearningError as error:
         raise CommandError(str(error)) from error
     except SQLAlchemyError as error:

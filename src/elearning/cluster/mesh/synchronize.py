@@ -1,0 +1,114 @@
+"""Makes the copies of a shard's rows equal to the rows.
+
+With the role of replication: ordinary triggers and foreign keys do not stand in the way,
+and those that react to copied rows (ENABLE ALWAYS) fire, as they do when rows are replicated.
+"""
+
+# ruff: noqa: S608 - statements are built from names of our own tables
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import String, Table, UniqueConstraint
+
+from elearning.cluster.mesh.connecting import Connection
+from elearning.models import Base
+from elearning.models.publication import CopiedTable, copied_tables
+
+__all__ = ["FLEETING", "aside", "synchronize"]
+
+FLEETING = frozenset({"course_prerequisites", "course_statistics"})
+"""Tables whose rows are deleted at home: a copy without a row there is deleted as well."""
+
+_ASIDE = 1_000_000
+
+
+def synchronize(home: Connection, away: Connection, codes: Iterable[int]) -> int:
+    """Make the copies on one shard equal to the rows of some regions, and tell how many differed.
+
+    Copies without a row at home stay, but those of fleeting tables. Columns that are not copied
+    are not touched.
+
+    Args:
+        home: where the rows are, in a transaction that keeps them from being changed.
+        away: where the copies are, in a transaction.
+        codes: of the regions.
+    """
+    codes = tuple(codes)
+    away.execute("SET LOCAL session_replication_role = replica")
+    return sum(_synchronize(home, away, table, codes) for table in copied_tables())
+
+
+def _synchronize(
+    home: Connection, away: Connection, table: CopiedTable, codes: tuple[int, ...]
+) -> int:
+    name, rows, there = table.name, table.rows_of(codes), f"mesh_{table.name}"
+    columns = ", ".join(table.columns)
+    same = " AND ".join(f"c.{column} = h.{column}" for column in table.key)
+    differ = f"({_of('c', table.columns)}) IS DISTINCT FROM ({_of('h', table.columns)})"
+    away.execute(
+        f"CREATE TEMP TABLE {there} ON COMMIT DROP AS "
+        f"SELECT {columns} FROM public.{name} WITH NO DATA".encode()
+    )
+    _bring(
+        home,
+        away,
+        f"COPY (SELECT {columns} FROM public.{name} WHERE {rows}) TO STDOUT",
+        f"COPY pg_temp.{there} ({columns}) FROM STDIN",
+    )
+    away.execute(f"ANALYZE pg_temp.{there}".encode())
+    statements = [
+        (
+            f"UPDATE public.{name} AS c SET ({columns}) = ROW ({_of('h', table.columns)}) "
+            f"FROM pg_temp.{there} AS h WHERE {same} AND {differ}"
+        ),
+        (
+            f"INSERT INTO public.{name} ({columns}) "
+            f"SELECT {_of('h', table.columns)} FROM pg_temp.{there} AS h "
+            f"WHERE NOT EXISTS (SELECT FROM public.{name} AS c WHERE {same})"
+        ),
+    ]
+    if name in FLEETING:
+        statements.insert(
+            0,
+            f"DELETE FROM public.{name} AS c WHERE {rows} "
+            f"AND NOT EXISTS (SELECT FROM pg_temp.{there} AS h WHERE {same})",
+        )
+    if other := aside(Base.metadata.tables[name]):
+        # Two rows may have exchanged what is unique, and one is changed before the other.
+        away.execute(
+            f"UPDATE public.{name} AS c SET {other} "
+            f"FROM pg_temp.{there} AS h WHERE {same} AND {differ}".encode()
+        )
+    return sum(away.execute(statement.encode()).rowcount for statement in statements)
+
+
+def _bring(home: Connection, away: Connection, take: str, put: str) -> None:
+    with (
+        home.cursor().copy(take.encode()) as source,
+        away.cursor().copy(put.encode()) as target,
+    ):
+        for data in source:
+            target.write(data)
+
+
+def _of(alias: str, columns: Iterable[str]) -> str:
+    return ", ".join(f"{alias}.{column}" for column in columns)
+
+
+def aside(table: Table) -> str:
+    """Return what gives the unique columns of a row values that no other row has."""
+    groups = [index.columns for index in table.indexes if index.unique]
+    groups += [each.columns for each in table.constraints if isinstance(each, UniqueConstraint)]
+    unique = {
+        column
+        for columns in groups
+        for column in columns
+        if not column.primary_key and not column.foreign_keys
+    }
+    return ", ".join(
+        f"{column.name} = c.id::text"
+        if isinstance(column.type, String)
+        else f"{column.name} = c.{column.name} + {_ASIDE}"
+        for column in sorted(unique, key=lambda column: column.name)
+    )
