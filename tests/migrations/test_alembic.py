@@ -179,7 +179,7 @@ def test_check_looks_at_every_shard(filled: Settings) -> None:
     with pytest.raises(CommandError, match=r"New upgrade operations detected: .*bio") as found:
         run(filled, command.check)
     assert str(found.value).count("'add_column'") == 1
-    execute(filled.shards[1].owner_url, "ALTER TABLE users DROP COLUMN last_name")
+    execute(filled.shards[1].owner_url, "ALTER TABLE users DROP COLUMN last_login")
     with pytest.raises(CommandError, match="the shards differ from each other"):
         run(filled, command.check)
 

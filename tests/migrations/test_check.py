@@ -46,6 +46,7 @@ def test_the_check_tells_what_should_be_and_what_is(filled: Settings) -> None:
     assert na_lines == (
         "column users.last_login is missing:\n  -timestamp with time zone",
         "column users.mine is not ours:\n  +text",
+        "grant on column users.last_login to elearning_app is missing:\n  -UPDATE",
     )
     (routine,) = eu_lines
     assert "\n  -    NEW.updated_at" in routine
