@@ -18,12 +18,13 @@ mongodb=$(secret)
 {
     printf 's/^ELEARNING_MONGODB_PASSWORD=$/&%s/\n' "$mongodb"
     printf 's#\\(mongodb://elearning_app:\\)@#\\1%s@#\n' "$mongodb"
-    for role in owner app reader; do
+    for role in owner app reader replicator; do
         password=$(secret)
         printf 's/^ELEARNING_%s_PASSWORD=$/&%s/\n' "$(echo $role | tr '[:lower:]' '[:upper:]')" "$password"
         printf 's#\\(psycopg://elearning_%s:\\)@#\\1%s@#\n' $role "$password"
     done
-    for name in POSTGRES_PASSWORD REPLICATOR_PASSWORD MONGODB_ROOT_PASSWORD MONGODB_KEY; do
+    printf 's/^ELEARNING_EMAIL_KEYS=""$/ELEARNING_EMAIL_KEYS="%s"/\n' "$(secret)"
+    for name in POSTGRES_PASSWORD MONGODB_ROOT_PASSWORD MONGODB_KEY; do
         printf 's/^ELEARNING_%s=$/&%s/\n' $name "$(secret)"
     done
 } | sed -f /dev/stdin .env.example >.env.new

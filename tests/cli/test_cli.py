@@ -75,7 +75,7 @@ def test_nothing_set_up_is_one_line(tmp_path: Path) -> None:
 def test_health(cluster: EmbeddedCluster) -> None:
     done = elearning("health", environment=cluster.environment())
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("✓") == 7
+    assert done.stdout.count("✓") == 7 + 6
     for word in ("total users", "total courses", "total enrollments", "total revenue", "documents"):
         assert word in done.stdout
 
@@ -89,7 +89,7 @@ def test_health_with_a_replica_killed_by_its_pid(cluster: EmbeddedCluster) -> No
     finally:
         replica.start()
     assert done.returncode == plain.returncode == 1
-    assert done.stdout.count("✓") == 6
+    assert done.stdout.count("✓") == 6 + 6
     assert done.stdout.count("✗") == 1
     report = json.loads(plain.stdout)
     assert [node["name"] for node in report["nodes"] if not node["ok"]] == ["na-replica-1"]
@@ -162,7 +162,7 @@ def test_up_and_all_that_runs_on_it(memory: Path) -> None:
         assert "started eu-replica-1 in" in mended.stdout
         # The settings are found without a variable, from the project's folder.
         health = elearning("health", folder=memory, environment=there, measured=False)
-        assert (health.returncode, health.stdout.count("✓")) == (0, 7)
+        assert (health.returncode, health.stdout.count("✓")) == (0, 7 + 6)
     finally:
         stopped = elearning("down", "--dir", str(folder), measured=False)
         assert "na-primary" in stopped.stdout

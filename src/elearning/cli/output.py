@@ -44,6 +44,16 @@ def print_health(report: HealthReport) -> None:
             mark(ok=node.ok), node.name, node.role, escape(node.address), latency, problem
         )
     console.print(table)
+    for copy in report.copies:
+        lag = "lag not known" if copy.lag_bytes is None else f"{copy.lag_bytes} bytes behind"
+        since = f", {copy.lag_seconds:.1f} s" if copy.lag_seconds else ""
+        failed = f", {copy.errors} error(s)" if copy.errors else ""
+        problem = "" if copy.problem is None else f"  [red]{escape(copy.problem)}[/]"
+        console.print(
+            f"{mark(ok=copy.ok)} copies {copy.publisher} → {copy.subscriber}: "
+            f"{lag}{since}{failed}{problem}",
+            soft_wrap=True,
+        )
     totals = report.totals
     revenue = ", ".join(f"{amount} {code}" for code, amount in sorted(totals.revenue.items()))
     console.print(f"total users:        {totals.users}")

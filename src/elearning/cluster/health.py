@@ -1,4 +1,4 @@
-"""Is every node up, in its role, and how much does the platform hold?
+"""Is every node up, in its role, are copies kept, and how much does the platform hold?
 
 Every node is asked in a thread of its own, and the report is made when all have
 answered or the time is up: a node that hangs, wherever it hangs, delays nothing.
@@ -8,9 +8,9 @@ The threads are daemons, so neither does it keep the process alive.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
-from decimal import Decimal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from time import monotonic
 from typing import Any
 
@@ -21,13 +21,14 @@ from pymongo.collection import Collection
 from pymongo.errors import ExecutionTimeout
 from sqlalchemy import URL
 
+from elearning.cluster.mesh.health import CopyHealth, ShardFacts, copies_health, look_at
+from elearning.cluster.totals import Totals, count_rows, sum_up
 from elearning.config import MongoSettings, Settings, Shard, address_of, connect_options
 from elearning.models import HEAD, REVISIONS
-from elearning.money import from_minor
 from elearning.routing.schema import read_revision
 from elearning.text import first_line
 
-__all__ = ["HealthReport", "NodeHealth", "Totals", "check_health"]
+__all__ = ["CopyHealth", "HealthReport", "NodeHealth", "Totals", "check_health"]
 
 _CONNECT_TIMEOUT = 2  # seconds; libpq has no shorter one
 _COUNT_TIMEOUT = 500  # milliseconds
@@ -46,30 +47,19 @@ class NodeHealth:
     problem: str | None = "no answer in time"
 
 
-@dataclass(slots=True)
-class Totals:
-    """What the platform holds; ``missing`` names what could not be counted."""
-
-    users: int = 0
-    courses: int = 0
-    enrollments: int = 0
-    revenue: dict[str, Decimal] = field(default_factory=dict)
-    documents: int = 0
-    missing: list[str] = field(default_factory=list)
-
-
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    """The state of all nodes, and the totals over all shards."""
+    """The state of all nodes and copies, and the totals over all shards."""
 
     nodes: tuple[NodeHealth, ...]
+    copies: tuple[CopyHealth, ...]
     totals: Totals
     seconds: float
 
     @property
     def ok(self) -> bool:
-        """Whether every node is up and in its role."""
-        return all(node.ok for node in self.nodes)
+        """Whether every node is up and in its role, and all copies are kept up to date."""
+        return all(node.ok for node in self.nodes) and all(copy.ok for copy in self.copies)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; money as texts."""
@@ -92,6 +82,7 @@ def check_health(settings: Settings, *, timeout: float = 3.0) -> HealthReport:
     deadline = start + timeout
     nodes: list[NodeHealth] = []
     counted: dict[str, Totals] = {}
+    facts: dict[str, ShardFacts] = {}
     tasks: list[Callable[[], None]] = []
 
     for shard in settings.shards:
@@ -101,6 +92,7 @@ def check_health(settings: Settings, *, timeout: float = 3.0) -> HealthReport:
             nodes.append(node)
             tasks.append(_task(_check_server, node, url))
         tasks.append(_task(_count_shard, counted, shard, deadline))
+        tasks.append(_task(_look_at, facts, shard))
     mongodb = NodeHealth("mongodb", "primary", _mongo_address(settings.mongodb))
     nodes.append(mongodb)
     tasks.append(_task(_check_mongodb, mongodb, counted, settings.mongodb))
@@ -113,7 +105,8 @@ def check_health(settings: Settings, *, timeout: float = 3.0) -> HealthReport:
     # Copies: a thread that is late must not change the report.
     report = tuple(NodeHealth(**asdict(node)) for node in nodes)
     expected = [shard.name for shard in settings.shards] + ["mongodb"]
-    return HealthReport(report, _sum(dict(counted), expected), monotonic() - start)
+    copies = copies_health(settings, dict(facts))
+    return HealthReport(report, copies, sum_up(dict(counted), expected), monotonic() - start)
 
 
 def _task(function: Callable[..., None], *arguments: Any) -> Callable[[], None]:
@@ -148,6 +141,12 @@ def _check_server(node: NodeHealth, url: URL) -> None:
     node.role = role
 
 
+def _look_at(facts: dict[str, ShardFacts], shard: Shard) -> None:
+    # The node's own check tells what is wrong with it.
+    with suppress(Exception), _connect(shard.primary) as connection:
+        facts[shard.name] = look_at(connection)
+
+
 def _count_shard(counted: dict[str, Totals], shard: Shard, deadline: float) -> None:
     """Count on a replica where one answers, else on the primary."""
     for url in (*shard.replicas, shard.primary):
@@ -157,28 +156,10 @@ def _count_shard(counted: dict[str, Totals], shard: Shard, deadline: float) -> N
         try:
             with _connect(url) as connection:
                 connection.execute(f"SET statement_timeout = {milliseconds:d}")
-                counted[shard.name] = _count(connection)
+                counted[shard.name] = count_rows(connection)
         except Exception:  # noqa: BLE001, S112 - the node's own check tells what is wrong
             continue
         return
-
-
-def _count(connection: Connection[tuple[Any, ...]]) -> Totals:
-    users, courses, enrollments = connection.execute(
-        "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM courses "
-        "WHERE get_byte(uuid_send(id), 7) IN (SELECT region_code FROM hosted_regions)), "
-        "(SELECT count(*) FROM enrollments)"
-    ).fetchone() or (0, 0, 0)
-    revenue = connection.execute(
-        "SELECT currency, sum(CASE transaction_type WHEN 'refund' THEN -amount ELSE amount END) "
-        "FROM transactions WHERE status = 'completed' GROUP BY currency"
-    ).fetchall()
-    return Totals(
-        users,
-        courses,
-        enrollments,
-        {currency: from_minor(int(amount), currency) for currency, amount in revenue},
-    )
 
 
 def _check_mongodb(node: NodeHealth, counted: dict[str, Totals], settings: MongoSettings) -> None:
@@ -212,18 +193,6 @@ def _count_documents(collection: Collection[dict[str, Any]]) -> int:
         return collection.count_documents({}, maxTimeMS=_COUNT_TIMEOUT)
     except ExecutionTimeout:
         return collection.estimated_document_count()
-
-
-def _sum(counted: dict[str, Totals], expected: Iterable[str]) -> Totals:
-    total = Totals(missing=[name for name in expected if name not in counted])
-    for each in counted.values():
-        total.users += each.users
-        total.courses += each.courses
-        total.enrollments += each.enrollments
-        total.documents += each.documents
-        for currency, amount in each.revenue.items():
-            total.revenue[currency] = total.revenue.get(currency, Decimal(0)) + amount
-    return total
 
 
 def _mongo_address(settings: MongoSettings) -> str:

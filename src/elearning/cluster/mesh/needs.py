@@ -56,20 +56,20 @@ def why_mend(
     slot = slots.get(name)
     why: str | None = None
     if found is None:
-        why = "there was no subscription"
+        why = "no subscription"
     elif found.slot != name or slot is None:
-        why = "its slot was gone"
+        why = "its slot is gone"
     elif slot.lost:
-        why = "its slot was invalidated: it had fallen too far behind"
+        why = "its slot was invalidated, for it fell too far behind"
     elif outdated := _outdated(found.note, wanted):
-        why = f"it was made for {outdated}"
+        why = f"made with {outdated}"
     elif found.enabled and not found.running and found.errors:
-        why = f"it had stopped, after {found.errors} error(s)"
+        why = f"stopped after {found.errors} error(s)"
     return why
 
 
 def _outdated(note: str, wanted: str) -> str:
     """Return what differs between two notes, beside the address."""
     parts = wanted.partition(_AT)[0].split(", ")
-    noted = note.partition(_AT)[0].split(", ") if note else ["a state that is not known"]
+    noted = note.partition(_AT)[0].split(", ") if note else ["no note of ours"]
     return ", ".join(part for part in noted if part not in parts)
