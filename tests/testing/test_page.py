@@ -26,7 +26,7 @@ EXAMPLES = examples()
 
 
 def test_each_part_has_its_example() -> None:
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 6
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
