@@ -9,7 +9,8 @@ from __future__ import annotations
 import hmac
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any
@@ -39,13 +40,24 @@ class _Row:
         return f"{self.shard} {json.dumps(dict(self.values), default=str)}"
 
 
-def _read(databases: Databases, statement: str) -> list[_Row]:
+_Shards = Mapping[str, psycopg.Connection[tuple[Any, ...]]]
+
+
+@contextmanager
+def _connected(databases: Databases) -> Iterator[_Shards]:
+    with ExitStack() as stack:
+        yield {
+            shard: stack.enter_context(psycopg.connect(url, autocommit=True))
+            for shard, url in databases.items()
+        }
+
+
+def _read(shards: _Shards, statement: str) -> list[_Row]:
     rows = []
-    for shard, url in databases.items():
-        with psycopg.connect(url, autocommit=True) as connection:
-            cursor = connection.execute(statement.encode())
-            names = [column.name for column in cursor.description or ()]
-            rows += [_Row(shard, dict(zip(names, row, strict=True))) for row in cursor]
+    for shard, connection in shards.items():
+        cursor = connection.execute(statement.encode())
+        names = [column.name for column in cursor.description or ()]
+        rows += [_Row(shard, dict(zip(names, row, strict=True))) for row in cursor]
     return rows
 
 
@@ -56,51 +68,31 @@ def wait_quiet(databases: Databases, *, most: float = 30.0) -> None:
         TimeoutError: one still does.
     """
     end = monotonic() + most
-    for shard, url in databases.items():
-        with psycopg.connect(url, autocommit=True) as connection:
-            while connection.execute(
-                "SELECT count(*) FROM pg_stat_activity "
-                "WHERE usename = 'elearning_app' AND state <> 'idle'"
-            ).fetchone() != (0,):
+    with _connected(databases) as shards:
+        for shard, connection in shards.items():
+            while connection.execute(_BUSY).fetchone() != (0,):
                 if monotonic() > end:
                     message = f"{shard} is still busy"
                     raise TimeoutError(message)
                 sleep(0.01)
 
 
+_BUSY = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE usename = 'elearning_app' AND state <> 'idle'
+"""
+
+
 def unsettled(databases: Databases) -> list[str]:
     """Return what recovery has still to do: pending claims, and messages."""
-    pending = _read(databases, "SELECT id, kind, holder_id FROM claims WHERE status = 'pending'")
-    messages = _read(databases, "SELECT id, topic, payload, problem FROM outbox")
-    return [f"still pending: {row}" for row in pending] + [
-        f"in the outbox: {row}" for row in messages
-    ]
+    with _connected(databases) as shards:
+        return _unsettled(shards)
 
 
 def seat_violations(databases: Databases) -> list[str]:
     """Return what is wrong with seats: nothing, if every promise was kept."""
-    homes = _homes(databases)
-    claims = _read(
-        databases,
-        "SELECT id, holder_id, status, encode(fact, 'hex')::uuid AS course_id "
-        "FROM claims WHERE kind = 'seat' AND status <> 'released'",
-    )
-    enrollments = _read(
-        databases,
-        "SELECT id, user_id, course_id, claim_id FROM enrollments "
-        "WHERE status IN ('active', 'completed')",
-    )
-    return [
-        *unsettled(databases),
-        *_misplaced(homes, claims, "course_id"),
-        *_misplaced(homes, enrollments, "user_id"),
-        *_miscounted(databases, homes, claims, enrollments),
-        *_unmatched(claims, enrollments),
-        *_twice("claims of a user", claims, "course_id", "holder_id"),
-        *_twice("enrollments of a user", enrollments, "course_id", "user_id"),
-        *_misused(databases, enrollments),
-        *_statistics(databases, homes, enrollments),
-    ]
+    with _connected(databases) as shards:
+        return _seat_violations(shards)
 
 
 def email_violations(
@@ -114,16 +106,57 @@ def email_violations(
         addresses: that were registered.
         all_taken: whether each has to have an account by now, or may have none.
     """
-    homes = _homes(databases)
-    found = [*unsettled(databases)]
-    accounts = _read(databases, "SELECT id, email FROM users")
+    with _connected(databases) as shards:
+        return _email_violations(shards, keys, addresses, all_taken=all_taken)
+
+
+def _unsettled(shards: _Shards) -> list[str]:
+    pending = _read(shards, "SELECT id, kind, holder_id FROM claims WHERE status = 'pending'")
+    messages = _read(shards, "SELECT id, topic, payload, problem FROM outbox")
+    return [
+        *(f"still pending: {row}" for row in pending),
+        *(f"in the outbox: {row}" for row in messages),
+    ]
+
+
+def _seat_violations(shards: _Shards) -> list[str]:
+    homes = _homes(shards)
     claims = _read(
-        databases,
+        shards,
+        "SELECT id, holder_id, status, encode(fact, 'hex')::uuid AS course_id "
+        "FROM claims WHERE kind = 'seat' AND status <> 'released'",
+    )
+    enrollments = _read(
+        shards,
+        "SELECT id, user_id, course_id, claim_id FROM enrollments "
+        "WHERE status IN ('active', 'completed')",
+    )
+    return [
+        *_unsettled(shards),
+        *_misplaced(homes, claims, "course_id"),
+        *_misplaced(homes, enrollments, "user_id"),
+        *_miscounted(shards, homes, claims, enrollments),
+        *_unmatched(claims, enrollments),
+        *_twice("claims of a user", claims, "course_id", "holder_id"),
+        *_twice("enrollments of a user", enrollments, "course_id", "user_id"),
+        *_misused(shards, enrollments),
+        *_statistics(shards, homes, enrollments),
+    ]
+
+
+def _email_violations(
+    shards: _Shards, keys: Sequence[str], addresses: Collection[str], *, all_taken: bool
+) -> list[str]:
+    homes = _homes(shards)
+    found = [*_unsettled(shards)]
+    accounts = _read(shards, "SELECT id, email FROM users")
+    claims = _read(
+        shards,
         "SELECT id, fact, holder_id, status FROM claims "
         "WHERE kind = 'email' AND status <> 'released'",
     )
     used = _read(
-        databases,
+        shards,
         "SELECT claim_id, fact, holder_id FROM claim_outcomes "
         "WHERE kind = 'email' AND outcome = 'used'",
     )
@@ -152,9 +185,9 @@ def email_violations(
     return found
 
 
-def _homes(databases: Databases) -> dict[int, str]:
+def _homes(shards: _Shards) -> dict[int, str]:
     """Return the shard of each region's code."""
-    hosted = _read(databases, "SELECT region_code FROM hosted_regions")
+    hosted = _read(shards, "SELECT region_code FROM hosted_regions")
     return {row["region_code"]: row.shard for row in hosted}
 
 
@@ -177,21 +210,21 @@ def _twice(what: str, rows: Sequence[_Row], *columns: str) -> list[str]:
 
 
 def _miscounted(
-    databases: Databases,
+    shards: _Shards,
     homes: Mapping[int, str],
     claims: Sequence[_Row],
     enrollments: Sequence[_Row],
 ) -> list[str]:
     """Compare seats taken, claims, enrollments and the limit of each course."""
-    courses = _read(databases, "SELECT id, max_enrollments FROM courses")
+    courses = _read(shards, "SELECT id, max_enrollments FROM courses")
     taken = {
         row["course_id"]: row["taken"]
-        for row in _read(databases, "SELECT course_id, taken FROM course_seats")
+        for row in _read(shards, "SELECT course_id, taken FROM course_seats")
         if _home(homes, row["course_id"]) == row.shard
     }
     waiting = Counter(
         row["course_id"]
-        for row in _read(databases, "SELECT course_id FROM waitlist WHERE status = 'waiting'")
+        for row in _read(shards, "SELECT course_id FROM waitlist WHERE status = 'waiting'")
     )
     held = Counter(row["course_id"] for row in claims)
     live = Counter(row["course_id"] for row in enrollments)
@@ -227,12 +260,12 @@ def _unmatched(claims: Sequence[_Row], enrollments: Sequence[_Row]) -> list[str]
     ] + [f"a claim without an enrollment: {row}" for row in claims if row["id"] not in used]
 
 
-def _misused(databases: Databases, enrollments: Sequence[_Row]) -> list[str]:
+def _misused(shards: _Shards, enrollments: Sequence[_Row]) -> list[str]:
     """What is decided as used is used by an enrollment of the same shard, and no other is."""
     outcomes = {
         (row.shard, row["claim_id"], row["course_id"], row["holder_id"])
         for row in _read(
-            databases,
+            shards,
             "SELECT claim_id, holder_id, encode(fact, 'hex')::uuid AS course_id "
             "FROM claim_outcomes WHERE kind = 'seat' AND outcome = 'used'",
         )
@@ -244,7 +277,7 @@ def _misused(databases: Databases, enrollments: Sequence[_Row]) -> list[str]:
 
 
 def _statistics(
-    databases: Databases, homes: Mapping[int, str], enrollments: Sequence[_Row]
+    shards: _Shards, homes: Mapping[int, str], enrollments: Sequence[_Row]
 ) -> list[str]:
     """Compare the counters, each at its home, with what they count."""
     counted = Counter((row["course_id"], row["user_id"].bytes[7]) for row in enrollments)
@@ -252,7 +285,7 @@ def _statistics(
         {
             (row["course_id"], row["region_code"]): row["enrollments"]
             for row in _read(
-                databases, "SELECT course_id, region_code, enrollments FROM course_statistics"
+                shards, "SELECT course_id, region_code, enrollments FROM course_statistics"
             )
             if homes[row["region_code"]] == row.shard
         }

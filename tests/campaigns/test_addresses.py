@@ -1,7 +1,7 @@
 """All six regions register the same addresses at once, and clients are killed.
 
-Each address has one account in the end. The clients settle each other's claims, as none is too young, and hash with two keys, as while a
-key is replaced.
+Each address has one account in the end. The clients settle each other's claims, as none is too
+young, and hash with two keys, as while a key is replaced.
 """
 
 from __future__ import annotations
