@@ -22,7 +22,7 @@ from elearning.flows import NewUser, Platform, enroll, register
 from elearning.models import Course
 from elearning.regions import Region
 from elearning.routing import Engines, RoutingSession
-from elearning.testing.databases import wait_copied
+from elearning.testing.copies import wait_copied
 from elearning.testing.factories import CourseFactory, CourseLessonFactory, bound
 from elearning.testing.proxies import Proxies
 

@@ -39,7 +39,7 @@ from elearning.models import (
 )
 from elearning.regions import Region
 from elearning.routing import Engines, RoutingSession
-from elearning.testing.databases import wait_copied
+from elearning.testing.copies import wait_copied
 from elearning.testing.factories import UserFactory, bound
 from tests.flows.conftest import Campus, make_campus
 

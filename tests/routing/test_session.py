@@ -50,15 +50,16 @@ from elearning.testing.factories import (
 
 
 @contextmanager
-def served(engines: Engines) -> Iterator[list[str]]:
-    """Note the node of each statement, past the session's own words."""
+def served(engines: Engines, *, but: str | None = None) -> Iterator[list[str]]:
+    """Note the node of each statement, past the session's own words, and those with a text."""
     nodes: list[str] = []
     listeners: list[tuple[Any, Callable[..., None]]] = []
     for node in engines.nodes:
 
         def note(_c: object, _cu: object, sql: str, *_: object, name: str = node.name) -> None:
             # What the session asks a node about its log is not the application's.
-            if "pg_last_wal_replay_lsn" not in sql and "pg_current_wal" not in sql:
+            own = "pg_last_wal_replay_lsn" in sql or "pg_current_wal" in sql
+            if not own and (but is None or but not in sql):
                 nodes.append(name)
 
         for engine in node.engines:

@@ -135,6 +135,9 @@ async def _enroll_at_home(platform: Platform, user_id: UUID, course_id: UUID, to
     if seats is not None and not seats.free:
         seats = await _seats(platform, region, course_id, Consistency.PRIMARY)
         if seats is not None and not seats.free:
+            # Whoever is in is told that, not that others are.
+            home = platform.engines.home(region)
+            await platform.on_primary(home, crud.check_enrollment, user_id, course_id)
             raise CourseFull(course_id=course_id, seats=seats.limit)
     for _ in range(_TRIES - 1):
         try:
