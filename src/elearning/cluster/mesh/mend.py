@@ -84,7 +84,7 @@ class Pair:
         owner = self._away.owner
         found = subscription.subscriptions(owner)[self._name]
         note = self._note()
-        if address_in(found.note) != address_in(note) or not found.running:
+        if address_in(found.note) != address_in(note) or (found.enabled and not found.running):
             with owner.transaction():
                 subscription.connect_to(owner, self._home.shard)
                 subscription.note(owner, self._name, note)

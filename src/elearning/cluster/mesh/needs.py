@@ -63,7 +63,7 @@ def why_mend(
         why = "its slot was invalidated, for it fell too far behind"
     elif outdated := _outdated(found.note, wanted):
         why = f"made with {outdated}"
-    elif found.enabled and not found.running and found.errors:
+    elif not found.running and found.errors:
         why = f"stopped after {found.errors} error(s)"
     return why
 

@@ -1,0 +1,217 @@
+"""What breaks the copies, how health tells it, and that one command mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from elearning.cluster.embedded import EmbeddedCluster
+from elearning.cluster.health import check_health
+from elearning.cluster.mesh import publication, reconcile_mesh, rescue, synchronize
+from elearning.cluster.mesh.health import CopyHealth
+from elearning.config import Settings
+from elearning.ids import new_id
+from elearning.models.publication import CopiedTable, copied_tables
+from elearning.routing import Engines
+from elearning.testing.databases import wait_copied
+from elearning.testing.switches import Switches
+from tests.mesh.support import (
+    add_course,
+    as_replication,
+    catalog,
+    reconciled,
+    rows,
+    titles,
+    told,
+    until,
+)
+
+FROM_EU = "elearning_from_eu"
+
+
+@pytest.fixture(autouse=True)
+def _mended(settings: Settings, clean: Callable[[], None]) -> Iterator[None]:
+    clean()
+    yield
+    assert reconcile_mesh(settings).ok
+
+
+def copy_of(settings: Settings, publisher: str, subscriber: str) -> CopyHealth:
+    report = check_health(settings)
+    found = [
+        each
+        for each in report.copies
+        if (each.publisher, each.subscriber) == (publisher, subscriber)
+    ]
+    assert report.ok is all(each.ok for each in report.copies)
+    return found[0]
+
+
+def test_health_of_copies(settings: Settings, engines: Engines) -> None:
+    add_course(settings, "europe", "Here")
+    wait_copied(engines)
+    report = check_health(settings)
+    assert report.ok
+    assert len(report.copies) == 6
+    for copy in report.copies:
+        assert (copy.ok, copy.running, copy.problem) == (True, True, None)
+        assert copy.lag_bytes is not None
+        assert copy.lag_bytes < 1_000_000
+    assert report.to_dict()["copies"][0].keys() >= {"publisher", "lag_bytes", "errors"}
+
+
+def test_a_row_in_the_way(settings: Settings) -> None:
+    first = add_course(settings, "europe", "First", slug="first")
+    until(lambda: titles(settings, "na") == {"First"})
+    stranger = new_id("europe")
+    columns = ", ".join(next(t for t in copied_tables() if t.name == "courses").columns)
+    asked = columns.replace("id,", f"'{stranger}',", 1)
+    asked = asked.replace("slug", "'taken'").replace("course_code", "'taken'")
+    # A copy that home does not know, with the slug of a course that home is about to have.
+    as_replication(
+        settings,
+        "na",
+        f"INSERT INTO courses ({columns}) SELECT {asked} FROM courses WHERE id = '{first}'",
+    )
+    taken = add_course(settings, "europe", "Taken", slug="taken")
+    until(lambda: not copy_of(settings, "eu", "na").running)
+    copy = copy_of(settings, "eu", "na")
+    assert not copy.ok
+    assert copy.errors
+    assert copy.lag_bytes
+    assert "the log of na's server names the row in its way" in str(copy.problem)
+    assert "run 'elearning reconcile'" in str(copy.problem)
+    assert copy_of(settings, "eu", "asia").ok
+
+    report = reconciled(settings)
+    assert "1 row(s) brought back home" in told(report)["eu na"]
+    assert catalog(settings, "na", 3, 4) == catalog(settings, "eu", 3, 4)
+    found = dict(rows(settings, "na", "SELECT id, slug FROM courses"))
+    assert found == {first: "first", taken: "taken", stranger: str(stranger)}
+    assert copy_of(settings, "eu", "na").ok
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem", "action"),
+    [
+        ("ALTER SUBSCRIPTION {} DISABLE", "disabled", "it was enabled"),
+        (
+            "ALTER SUBSCRIPTION {0} DISABLE;"
+            "ALTER SUBSCRIPTION {0} SET (slot_name = NONE); DROP SUBSCRIPTION {0}",
+            "no subscription",
+            "copied: no subscription",
+        ),
+        (
+            "COMMENT ON SUBSCRIPTION {} IS 'publisher timeline 9'",
+            "made with publisher timeline 9",
+            "copied: made with publisher timeline 9",
+        ),
+    ],
+)
+def test_a_subscription_that_somebody_changed(
+    settings: Settings, statement: str, problem: str, action: str
+) -> None:
+    add_course(settings, "europe", "Before")
+    until(lambda: titles(settings, "na") == {"Before"})
+    for each in statement.format(FROM_EU).split(";"):
+        rows(settings, "na", each)
+    add_course(settings, "europe", "Meanwhile")
+    copy = copy_of(settings, "eu", "na")
+    assert str(copy.problem).startswith(f"{problem}: ")
+    assert told(reconciled(settings))["eu na"].startswith(action)
+    add_course(settings, "europe", "After")
+    until(lambda: titles(settings, "na") == {"Before", "Meanwhile", "After"})
+
+
+def test_copies_that_somebody_changed(settings: Settings, engines: Engines) -> None:
+    for title in ("One", "Two"):
+        add_course(settings, "europe", title, slug=title.lower())
+    wait_copied(engines)
+    as_replication(
+        settings,
+        "na",
+        # What is unique has changed places, and what is counted here is not copied.
+        "UPDATE courses SET slug = 'aside', rating_sum = 7, total_ratings = 2 WHERE title = 'One'",
+        "UPDATE courses SET slug = 'one' WHERE title = 'Two'",
+        "UPDATE courses SET slug = 'two' WHERE title = 'One'",
+        "DELETE FROM course_lessons",
+        f"COMMENT ON SUBSCRIPTION {FROM_EU} IS ''",
+    )
+    assert "4 row(s) brought in line" in told(reconciled(settings))["eu na"]
+    assert catalog(settings, "na", 3, 4) == catalog(settings, "eu", 3, 4)
+    assert rows(settings, "na", "SELECT rating_sum FROM courses WHERE title = 'One'") == [(7,)]
+
+
+def test_what_home_does_not_take_back_is_told_until_it_does(settings: Settings) -> None:
+    course = add_course(settings, "europe", "Lost")
+    until(lambda: titles(settings, "na") == {"Lost"})
+    subscriptions = "SELECT subname FROM pg_subscription"
+    with_all = [name for (name,) in rows(settings, "na", subscriptions)]
+    assert FROM_EU in with_all
+    rows(settings, "na", f"ALTER SUBSCRIPTION {FROM_EU} DISABLE")
+    everything = "course_lessons, course_modules, courses, users"
+    as_replication(settings, "eu", *(f"DELETE FROM {table}" for table in everything.split(", ")))
+    rows(settings, "na", f"COMMENT ON SUBSCRIPTION {FROM_EU} IS ''")
+    for _ in range(2):
+        report = reconcile_mesh(settings)
+        assert f"does not take it back from its copy: courses {course}" in report.problem
+        assert titles(settings, "na") == {"Lost"}
+    assert "3 row(s) lost at home" in str(copy_of(settings, "eu", "na").problem)
+    as_replication(
+        settings,
+        "na",
+        *(f"DELETE FROM {table}" for table in ("course_lessons", "course_modules", "courses")),
+    )
+    reconciled(settings)
+
+
+def test_a_column_that_a_release_adds(
+    settings: Settings, engines: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without() -> tuple[CopiedTable, ...]:
+        return tuple(
+            CopiedTable(
+                table.name,
+                tuple(column for column in table.columns if column != "access_days"),
+                table.key,
+                table.home,
+            )
+            for table in copied_tables()
+        )
+
+    with monkeypatch.context() as patched:
+        for module in (publication, synchronize, rescue):
+            patched.setattr(module, "copied_tables", without)
+        reconciled(settings)
+        add_course(settings, "europe", "Short", access_days=3)
+        wait_copied(engines)
+        assert rows(settings, "na", "SELECT access_days FROM courses") == [(None,)]
+    report = reconciled(settings)
+    assert all("publication" in pair.told for pair in report.pairs)
+    assert rows(settings, "na", "SELECT access_days FROM courses") == [(3,)]
+
+
+def test_a_publication_that_somebody_changed(settings: Settings) -> None:
+    rows(settings, "eu", "ALTER PUBLICATION elearning_catalog DROP TABLE courses")
+    report = reconciled(settings)
+    changed = {name for name, what in told(report).items() if what != "nothing to do"}
+    assert changed == {"eu na", "eu asia"}
+
+
+def test_a_shard_that_is_down(
+    settings: Settings, cluster: EmbeddedCluster, switches: Switches
+) -> None:
+    switches.kill("asia-primary")
+    rows(settings, "na", f"COMMENT ON SUBSCRIPTION {FROM_EU} IS ''")
+    report = reconcile_mesh(settings)
+    assert {f"{p.publisher} {p.subscriber}" for p in report.pairs if p.problem} == {
+        "na asia",
+        "eu asia",
+        "asia na",
+        "asia eu",
+    }
+    assert told(report)["eu na"].startswith("copied")
+    health = check_health(settings)
+    assert health.seconds < 3.5
+    assert [copy.ok for copy in health.copies].count(False) == 4
