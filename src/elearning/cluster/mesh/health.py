@@ -139,7 +139,7 @@ def _problem(
     )
     if why := why_mend(publisher, subscriber, found, there.slots, wanted):
         log = f"the log of {subscriber.name}'s server names the row in its way; "
-        return f"{why}: {log if found is not None and found.errors else ''}{_MEND}"
+        return f"{why}: {log if why.startswith('stopped') else ''}{_MEND}"
     if found is not None and not found.enabled:
         return f"disabled: {_MEND}"
     if found is None or not found.running:
