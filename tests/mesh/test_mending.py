@@ -28,6 +28,10 @@ from tests.mesh.support import (
 )
 
 FROM_EU = "elearning_from_eu"
+DROP = (
+    "ALTER SUBSCRIPTION {0} DISABLE; ALTER SUBSCRIPTION {0} SET (slot_name = NONE); "
+    "DROP SUBSCRIPTION {0}"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -97,8 +101,7 @@ def test_a_row_in_the_way(settings: Settings) -> None:
     [
         ("ALTER SUBSCRIPTION {} DISABLE", "disabled", "it was enabled"),
         (
-            "ALTER SUBSCRIPTION {0} DISABLE;"
-            "ALTER SUBSCRIPTION {0} SET (slot_name = NONE); DROP SUBSCRIPTION {0}",
+            DROP,
             "no subscription",
             "copied: no subscription",
         ),

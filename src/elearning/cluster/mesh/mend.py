@@ -11,7 +11,7 @@ import logging
 from time import sleep
 
 import psycopg
-from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from elearning.cluster.mesh import publication, slots, subscription
 from elearning.cluster.mesh.connecting import problem_of
@@ -28,7 +28,7 @@ __all__ = ["Pair"]
 
 _TRIES = 3
 _PAUSE = 0.5  # seconds between two tries
-_IN_THE_WAY = (LockNotAvailable, DeadlockDetected, QueryCanceled)
+_IN_THE_WAY = (LockNotAvailable, DeadlockDetected)
 _MOST_TOLD = 3
 
 logger = logging.getLogger("elearning.mesh")
@@ -72,11 +72,11 @@ class Pair:
     def mend(self) -> PairResult:
         """Do what is needed, and tell what it was."""
         if self._problem is not None:
-            return self._result("left as it is", problem=self._problem)
+            return self._result("not done", problem=self._problem)
         try:
             return self._tend() if self._why is None else self._make_patiently(self._why)
         except (psycopg.Error, ElearningError) as error:
-            return self._result("left as it is", problem=self._told(error))
+            return self._result("not done", problem=self._told(error))
 
     def _tend(self) -> PairResult:
         """Lead a subscription that is right to its publisher, and see that it runs."""
@@ -102,7 +102,7 @@ class Pair:
                 if not left:
                     raise
                 logger.warning(
-                    "%s → %s: tried again, for %s",
+                    "%s to %s: tried again, for %s",
                     self._home.shard.name,
                     self._away.shard.name,
                     problem_of(error),

@@ -43,6 +43,7 @@ def reconcile_mesh(settings: Settings) -> MeshReport:
 
     Raises:
         SettingsError: a URL is missing.
+        MeshError: another run goes on for too long.
     """
     skipped = why_no_mesh(settings)
     if skipped is not None:
@@ -125,4 +126,4 @@ def _forget(settings: Settings, one: Opened) -> Iterator[PairResult]:
                 slots.drop(one.replicator, each)
                 yield PairResult(name, each, "slot dropped: the settings have no such subscriber")
     except (psycopg.Error, ElearningError) as error:
-        yield PairResult(name, name, "left as it is", problem=problem_of(error))
+        yield PairResult(name, name, "not done", problem=problem_of(error))

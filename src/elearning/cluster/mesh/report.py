@@ -63,7 +63,7 @@ class MeshReport:
     def problem(self) -> str:
         """All problems in one line; empty where there are none."""
         return "; ".join(
-            f"{pair.publisher} → {pair.subscriber}: {pair.problem}"
+            f"{pair.publisher} to {pair.subscriber}: {pair.problem}"
             for pair in self.pairs
             if pair.problem is not None
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from time import monotonic, sleep
 
-from psycopg.errors import ObjectInUse
+from psycopg.errors import ObjectInUse, QueryCanceled
 
 from elearning.cluster.mesh.connecting import Connection, value
 from elearning.cluster.mesh.names import PREFIX
@@ -42,6 +42,9 @@ def create(connection: Connection, name: str) -> None:
     """Make a slot; it waits for the transactions that are open, within a bound.
 
     Since PostgreSQL 17 it survives a promotion, where replicas synchronize their slots.
+
+    Raises:
+        MeshError: a transaction stays open.
     """
     arguments = "%s, 'pgoutput', false, false"
     if connection.info.server_version >= _FAILOVER_SINCE:
@@ -51,6 +54,11 @@ def create(connection: Connection, name: str) -> None:
         connection.execute(
             f"SELECT pg_create_logical_replication_slot({arguments})".encode(), [name]
         )
+    except QueryCanceled:
+        raise MeshError(
+            problem=f"a transaction that has written stays open on the publisher's server, so "
+            f"no slot could be made in {_WAIT} s: pg_stat_activity tells whose it is"
+        ) from None
     finally:
         connection.execute("RESET statement_timeout")
 

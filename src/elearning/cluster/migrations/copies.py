@@ -7,14 +7,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from alembic.config import Config
+from sqlalchemy import Connection, text
 
 from elearning.cluster.mesh import reconcile_mesh
 from elearning.config import Settings
 from elearning.errors import MeshError
+from elearning.models.publication import PUBLICATION
 
-__all__ = ["reconcile_copies"]
+__all__ = ["let_go", "reconcile_copies"]
 
 logger = logging.getLogger("elearning.migrations")
+
+
+def let_go(connection: Connection, options: Mapping[str, Any]) -> None:
+    """Publish nothing from a shard whose revisions are taken back.
+
+    A column that is published cannot be dropped. The other shards ask in vain then, until all
+    are at head again and the copies are compared anew.
+
+    Args:
+        connection: to the shard.
+        options: of Alembic's context; they tell what was asked for.
+    """
+    if options["fn"].__name__ == "downgrade":
+        with connection.begin():
+            connection.execute(text(f"DROP PUBLICATION IF EXISTS {PUBLICATION}"))
 
 
 def reconcile_copies(config: Config, options: Mapping[str, Any]) -> None:
@@ -34,6 +51,6 @@ def reconcile_copies(config: Config, options: Mapping[str, Any]) -> None:
     if mesh.skipped is not None:
         logger.warning("%s", mesh.skipped)
     for pair in mesh.pairs if mesh.changed else ():
-        config.print_stdout("%s → %s: %s", pair.publisher, pair.subscriber, pair.told)
+        config.print_stdout("%s to %s: %s", pair.publisher, pair.subscriber, pair.told)
     if not mesh.ok:
         raise MeshError(problem=mesh.problem)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection
 from contextlib import nullcontext, suppress
 from typing import Any
 
@@ -23,7 +22,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from elearning.cluster.migrations.access import check_database, owner_connection
-from elearning.cluster.migrations.copies import reconcile_copies
+from elearning.cluster.migrations.copies import let_go, reconcile_copies
 from elearning.cluster.migrations.lock import migration_lock
 from elearning.cluster.reconcile import reconcile, reconcile_statements
 from elearning.config import Settings, Shard
@@ -139,7 +138,7 @@ def _run_on_shard(shard: Shard) -> None:
         reached: list[str | None] = []
         context.configure(
             connection=connection,
-            on_version_apply=lambda **step: reached.append(_first(step["heads"])),
+            on_version_apply=lambda **step: reached.append(next(iter(step["heads"]), None)),
             **_options(),
         )
         options = context.get_context().opts
@@ -159,6 +158,7 @@ def _change(
 ) -> None:
     """Upgrade, downgrade or stamp a shard; ``reached`` grows with each step."""
     before = _check(connection, shard, writes=True, stamps=stamps)
+    let_go(connection, context.get_context().opts)
     failed = True
     try:
         _run_patiently(connection, shard, reached)
@@ -207,10 +207,6 @@ def _forget_uncommitted(connection: Connection, reached: list[str | None]) -> No
 def _run_migrations() -> None:
     with context.begin_transaction():
         context.run_migrations()
-
-
-def _first(heads: Collection[str]) -> str | None:
-    return next(iter(heads), None)
 
 
 def _report(shard: Shard, before: str | None, reached: list[str | None], *, failed: bool) -> None:
