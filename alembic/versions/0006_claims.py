@@ -365,6 +365,13 @@ def upgrade() -> None:
     )
     op.create_index("idx_waitlist_course_id", "waitlist", ["course_id", "id"], unique=False)
     op.create_index(
+        "idx_waitlist_over",
+        "waitlist",
+        ["created_at"],
+        unique=False,
+        postgresql_where=sa.text("status <> 'waiting'"),
+    )
+    op.create_index(
         "uq_waitlist_course_id_user_id",
         "waitlist",
         ["course_id", "user_id"],

@@ -32,7 +32,7 @@ KINDS = {
     "invoices": "5",
 }
 """A digit for each table, so that the ids of row n differ."""
-BIG = {*KINDS, "outbox"}
+BIG = {*KINDS, "outbox", "claims", "claim_outcomes", "course_seats", "waitlist"}
 
 LOADING = """
     SET session_replication_role = replica;
@@ -41,6 +41,10 @@ LOADING = """
     RETURN (lpad(to_hex(n), 12, '0') || '80038000' || rpad(kind, 12, '0'))::uuid;
 """
 ALWAYS = {
+    "courses": ("sum_course_ratings",),
+    "enrollments": tuple(
+        f"update_course_statistics_{event}" for event in ("insert", "update", "delete")
+    ),
     "course_lessons": ("update_enrolled_lessons",),
     "lesson_progress": tuple(
         f"update_enrollment_progress_{event}" for event in ("insert", "update", "delete")
@@ -68,7 +72,8 @@ FILL = {
         SELECT {course_lessons}, {course_modules}, 1, 'L', 'video'
     """,
     "enrollments": """
-        (id, user_id, course_id, total_lessons) SELECT {enrollments}, {users}, {courses_taken}, 1
+        (id, user_id, course_id, total_lessons, claim_id)
+        SELECT {enrollments}, {users}, {courses_taken}, 1, {enrollments}
     """,
     "lesson_progress": """
         (id, enrollment_id, lesson_id)
@@ -95,6 +100,23 @@ FILL = {
     "outbox": """
         (topic, payload) SELECT 'user_registered',
             jsonb_build_object('user_id', {users}, 'preferences', '{{}}'::jsonb)
+    """,
+    # Ids of enrollments serve as ids of claims.
+    "claims": """
+        (id, kind, fact, holder_id, status, settled_at)
+        SELECT {enrollments}, 'seat', uuid_send({courses_taken}), {users}, 'confirmed', now()
+    """,
+    "claim_outcomes": """
+        (claim_id, outcome, kind, fact, holder_id)
+        SELECT {enrollments}, 'used', 'seat', uuid_send({courses_taken}), {users}
+    """,
+    "course_seats": "(course_id, taken) SELECT {courses}, 100",
+    "waitlist": """
+        (course_id, user_id, status) SELECT {courses_taken}, {users}, 'left'
+    """,
+    "course_statistics": """
+        (course_id, region_code, enrollments, rating_sum, total_ratings)
+        SELECT {courses}, 3, 100, 400, 100
     """,
 }
 

@@ -16,10 +16,12 @@ BEGIN
         ON CONFLICT DO NOTHING;
 
         RETURN QUERY
+            SELECT c.id, c.status::text, c.holder_id FROM claims AS c WHERE c.id = p_claim_id
+            UNION ALL
             SELECT c.id, c.status::text, c.holder_id FROM claims AS c
-            WHERE c.id = p_claim_id
-                OR (c.kind = 'email' AND c.fact = p_fact AND c.status <> 'released')
-            ORDER BY c.id = p_claim_id DESC LIMIT 1;
+            WHERE c.kind = 'email' AND c.fact = p_fact AND c.status <> 'released'
+                AND c.id <> p_claim_id
+            LIMIT 1;
         EXIT WHEN FOUND;
         -- It was released just now.
     END LOOP;

@@ -24,34 +24,39 @@ BEGIN
     END IF;
 
     LOOP
-        -- Waits for a concurrent claim of the same user.
+        RETURN QUERY
+            SELECT c.id, c.status::text FROM claims AS c WHERE c.id = p_claim_id
+            UNION ALL
+            SELECT c.id, c.status::text FROM claims AS c
+            WHERE c.kind = 'seat' AND c.fact = uuid_send(p_course_id)
+                AND c.holder_id = p_user_id AND c.status <> 'released'
+                AND c.id <> p_claim_id
+            LIMIT 1;
+        IF FOUND THEN
+            RETURN;
+        END IF;
+
+        -- The seats come before the claims, as in release_claim: two that meet cannot
+        -- deadlock. A course that is full is not locked.
+        INSERT INTO course_seats (course_id) VALUES (p_course_id) ON CONFLICT DO NOTHING;
+        PERFORM FROM course_seats AS s
+        WHERE s.course_id = p_course_id AND (
+            p_forced OR v_course.max_enrollments IS NULL OR s.taken < v_course.max_enrollments)
+        FOR NO KEY UPDATE;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'course % is full', p_course_id USING
+                ERRCODE = 'LE023',
+                DETAIL = jsonb_build_object(
+                    'course_id', p_course_id, 'seats', v_course.max_enrollments)::text;
+        END IF;
         INSERT INTO claims (id, kind, fact, holder_id)
         VALUES (p_claim_id, 'seat', uuid_send(p_course_id), p_user_id)
         ON CONFLICT DO NOTHING;
         EXIT WHEN FOUND;
-
-        RETURN QUERY
-            SELECT c.id, c.status::text FROM claims AS c
-            WHERE c.id = p_claim_id
-                OR (c.kind = 'seat' AND c.fact = uuid_send(p_course_id)
-                    AND c.holder_id = p_user_id AND c.status <> 'released')
-            ORDER BY c.id = p_claim_id DESC LIMIT 1;
-        IF FOUND THEN
-            RETURN;
-        END IF;
-        -- It was released just now.
+        -- The same user has claimed one just now.
     END LOOP;
 
-    INSERT INTO course_seats (course_id) VALUES (p_course_id) ON CONFLICT DO NOTHING;
-    UPDATE course_seats AS s SET taken = s.taken + 1
-    WHERE s.course_id = p_course_id
-        AND (p_forced OR v_course.max_enrollments IS NULL OR s.taken < v_course.max_enrollments);
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'course % is full', p_course_id USING
-            ERRCODE = 'LE023',
-            DETAIL = jsonb_build_object(
-                'course_id', p_course_id, 'seats', v_course.max_enrollments)::text;
-    END IF;
+    UPDATE course_seats AS s SET taken = s.taken + 1 WHERE s.course_id = p_course_id;
     RETURN QUERY SELECT p_claim_id, 'pending';
 END;
 $$;

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from elearning.crud.courses import SEAT_HOLDERS
@@ -128,8 +128,10 @@ def expire_enrollments(session: Session, *, limit: int = 500) -> int:
     over = (
         select(Enrollment.id)
         .where(
-            Enrollment.status == EnrollmentStatus.ACTIVE,
-            Enrollment.expires_at <= func.clock_timestamp(),
+            # In the SQL itself: the partial index is not used for a parameter.
+            Enrollment.status
+            == literal(EnrollmentStatus.ACTIVE, Enrollment.status.type, literal_execute=True),
+            Enrollment.expires_at <= func.now(),
         )
         .order_by(Enrollment.expires_at)
         .limit(limit)

@@ -210,6 +210,7 @@ class WaitlistEntry(Base):
             postgresql_where=text("status = 'waiting'"),
         ),
         Index("idx_waitlist_course_id", "course_id", "id"),
+        Index("idx_waitlist_over", "created_at", postgresql_where=text("status <> 'waiting'")),
         {
             "comment": "Who waits for a seat, in order of arrival, at the course's home",
             "info": {"states": WAITLIST_STATES, "fixed": ("course_id", "user_id")},

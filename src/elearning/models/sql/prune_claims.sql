@@ -8,15 +8,15 @@ SET search_path = public, pg_temp
 BEGIN ATOMIC
     WITH claimed AS (
         DELETE FROM claims
-        WHERE status = 'released' AND settled_at < clock_timestamp() - interval '1 day'
+        WHERE status = 'released' AND settled_at < now() - interval '1 day'
         RETURNING 1
     ), decided AS (
         DELETE FROM claim_outcomes
-        WHERE outcome = 'released' AND decided_at < clock_timestamp() - interval '1 day'
+        WHERE outcome = 'released' AND decided_at < now() - interval '1 day'
         RETURNING 1
     ), waited AS (
         DELETE FROM waitlist
-        WHERE status <> 'waiting' AND created_at < clock_timestamp() - interval '1 day'
+        WHERE status <> 'waiting' AND created_at < now() - interval '1 day'
         RETURNING 1
     )
     SELECT (SELECT count(*) FROM claimed) + (SELECT count(*) FROM decided)
