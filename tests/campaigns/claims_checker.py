@@ -18,7 +18,16 @@ from uuid import UUID
 
 import psycopg
 
-__all__ = ["email_violations", "seat_violations", "unsettled", "wait_quiet"]
+__all__ = [
+    "Shards",
+    "connected",
+    "email_violations",
+    "emails_wrong",
+    "seat_violations",
+    "seats_wrong",
+    "unsettled",
+    "wait_quiet",
+]
 
 Databases = Mapping[str, str]
 """The URLs of all primaries, by shard, as the superuser."""
@@ -40,11 +49,13 @@ class _Row:
         return f"{self.shard} {json.dumps(dict(self.values), default=str)}"
 
 
-_Shards = Mapping[str, psycopg.Connection[tuple[Any, ...]]]
+Shards = Mapping[str, psycopg.Connection[tuple[Any, ...]]]
+"""A connection to each primary."""
 
 
 @contextmanager
-def _connected(databases: Databases) -> Iterator[_Shards]:
+def connected(databases: Databases) -> Iterator[Shards]:
+    """Connect to all primaries for the time of a block."""
     with ExitStack() as stack:
         yield {
             shard: stack.enter_context(psycopg.connect(url, autocommit=True))
@@ -52,7 +63,7 @@ def _connected(databases: Databases) -> Iterator[_Shards]:
         }
 
 
-def _read(shards: _Shards, statement: str) -> list[_Row]:
+def _read(shards: Shards, statement: str) -> list[_Row]:
     rows = []
     for shard, connection in shards.items():
         cursor = connection.execute(statement.encode())
@@ -68,7 +79,7 @@ def wait_quiet(databases: Databases, *, most: float = 30.0) -> None:
         TimeoutError: one still does.
     """
     end = monotonic() + most
-    with _connected(databases) as shards:
+    with connected(databases) as shards:
         for shard, connection in shards.items():
             while connection.execute(_BUSY).fetchone() != (0,):
                 if monotonic() > end:
@@ -85,14 +96,14 @@ _BUSY = """
 
 def unsettled(databases: Databases) -> list[str]:
     """Return what recovery has still to do: pending claims, and messages."""
-    with _connected(databases) as shards:
+    with connected(databases) as shards:
         return _unsettled(shards)
 
 
 def seat_violations(databases: Databases) -> list[str]:
     """Return what is wrong with seats: nothing, if every promise was kept."""
-    with _connected(databases) as shards:
-        return _seat_violations(shards)
+    with connected(databases) as shards:
+        return seats_wrong(shards)
 
 
 def email_violations(
@@ -106,11 +117,11 @@ def email_violations(
         addresses: that were registered.
         all_taken: whether each has to have an account by now, or may have none.
     """
-    with _connected(databases) as shards:
-        return _email_violations(shards, keys, addresses, all_taken=all_taken)
+    with connected(databases) as shards:
+        return emails_wrong(shards, keys, addresses, all_taken=all_taken)
 
 
-def _unsettled(shards: _Shards) -> list[str]:
+def _unsettled(shards: Shards) -> list[str]:
     pending = _read(shards, "SELECT id, kind, holder_id FROM claims WHERE status = 'pending'")
     messages = _read(shards, "SELECT id, topic, payload, problem FROM outbox")
     return [
@@ -119,7 +130,8 @@ def _unsettled(shards: _Shards) -> list[str]:
     ]
 
 
-def _seat_violations(shards: _Shards) -> list[str]:
+def seats_wrong(shards: Shards) -> list[str]:
+    """Do what `seat_violations` does, over these connections."""
     homes = _homes(shards)
     claims = _read(
         shards,
@@ -144,9 +156,10 @@ def _seat_violations(shards: _Shards) -> list[str]:
     ]
 
 
-def _email_violations(
-    shards: _Shards, keys: Sequence[str], addresses: Collection[str], *, all_taken: bool
+def emails_wrong(
+    shards: Shards, keys: Sequence[str], addresses: Collection[str], *, all_taken: bool
 ) -> list[str]:
+    """Do what `email_violations` does, over these connections."""
     homes = _homes(shards)
     found = [*_unsettled(shards)]
     accounts = _read(shards, "SELECT id, email FROM users")
@@ -185,7 +198,7 @@ def _email_violations(
     return found
 
 
-def _homes(shards: _Shards) -> dict[int, str]:
+def _homes(shards: Shards) -> dict[int, str]:
     """Return the shard of each region's code."""
     hosted = _read(shards, "SELECT region_code FROM hosted_regions")
     return {row["region_code"]: row.shard for row in hosted}
@@ -210,7 +223,7 @@ def _twice(what: str, rows: Sequence[_Row], *columns: str) -> list[str]:
 
 
 def _miscounted(
-    shards: _Shards,
+    shards: Shards,
     homes: Mapping[int, str],
     claims: Sequence[_Row],
     enrollments: Sequence[_Row],
@@ -260,7 +273,7 @@ def _unmatched(claims: Sequence[_Row], enrollments: Sequence[_Row]) -> list[str]
     ] + [f"a claim without an enrollment: {row}" for row in claims if row["id"] not in used]
 
 
-def _misused(shards: _Shards, enrollments: Sequence[_Row]) -> list[str]:
+def _misused(shards: Shards, enrollments: Sequence[_Row]) -> list[str]:
     """What is decided as used is used by an enrollment of the same shard, and no other is."""
     outcomes = {
         (row.shard, row["claim_id"], row["course_id"], row["holder_id"])
@@ -276,9 +289,7 @@ def _misused(shards: _Shards, enrollments: Sequence[_Row]) -> list[str]:
     ]
 
 
-def _statistics(
-    shards: _Shards, homes: Mapping[int, str], enrollments: Sequence[_Row]
-) -> list[str]:
+def _statistics(shards: Shards, homes: Mapping[int, str], enrollments: Sequence[_Row]) -> list[str]:
     """Compare the counters, each at its home, with what they count."""
     counted = Counter((row["course_id"], row["user_id"].bytes[7]) for row in enrollments)
     kept = Counter(
