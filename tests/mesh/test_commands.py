@@ -37,7 +37,6 @@ def run(
 
 
 def test_reconcile(run: Run, settings: Settings) -> None:
-
     rows(settings, "na", FORGET)
     first, second = run("reconcile"), run("reconcile")
     assert (first.code, second.code) == (0, 0)
@@ -49,7 +48,6 @@ def test_reconcile(run: Run, settings: Settings) -> None:
 
 
 def test_migrate_mends_the_copies(run: Run, settings: Settings) -> None:
-
     quiet = run("migrate")
     assert quiet.code == 0
     assert "→" not in quiet.out
@@ -65,7 +63,6 @@ def test_migrate_mends_the_copies(run: Run, settings: Settings) -> None:
 
 
 def test_a_problem_with_copies_fails_a_migration(run: Run, settings: Settings) -> None:
-
     url = settings.shard("eu").replication
     assert url is not None
     wrong = url.set(password="wrong").render_as_string(hide_password=False)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from elearning.cluster.embedded import EmbeddedCluster
 from elearning.cluster.health import check_health
-from elearning.cluster.mesh import publication, reconcile_mesh, rescue, synchronize
+from elearning.cluster.mesh import publication, reconcile_mesh, rescue, slots, synchronize
 from elearning.cluster.mesh.health import CopyHealth
 from elearning.config import Settings
 from elearning.ids import new_id
@@ -26,6 +28,7 @@ from tests.mesh.support import (
     told,
     until,
 )
+from tests.snapshots import connect
 
 FROM_EU = "elearning_from_eu"
 DROP = (
@@ -218,3 +221,36 @@ def test_a_shard_that_is_down(
     health = check_health(settings)
     assert health.seconds < 3.5
     assert [copy.ok for copy in health.copies].count(False) == 4
+
+
+def test_a_publisher_that_other_servers_do_not_reach(settings: Settings) -> None:
+    na, eu, asia = settings.shards
+    assert eu.replication is not None
+    strange = replace(eu, replication=eu.replication.set(port=1))
+    rows(settings, "na", f"COMMENT ON SUBSCRIPTION {FROM_EU} IS ''")
+    report = reconcile_mesh(replace(settings, shards=(na, strange, asia)))
+    assert "eu to na: " in report.problem
+    assert "Connection refused" in report.problem
+    assert str(eu.replication.password) not in report.problem
+    # Nothing is left that would keep the log of a server.
+    left = "SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE 'elearning_eu_to_na%'"
+    assert rows(settings, "eu", left) == [(0,)]
+    assert told(reconciled(settings))["eu na"] == "copied: no subscription"
+
+
+def test_a_transaction_that_stays_open(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "_WAIT", 1)
+    rows(settings, "na", f"COMMENT ON SUBSCRIPTION {FROM_EU} IS ''")
+    with connect(settings.shard("eu").owner_url) as writer, writer.transaction():
+        writer.execute("UPDATE hosted_regions SET region_code = region_code")
+        report = reconcile_mesh(settings)
+    assert "eu to na: a transaction that has written stays open" in report.problem
+    reconciled(settings)
+
+
+def test_many_run_it_at_once(settings: Settings) -> None:
+    rows(settings, "na", f"COMMENT ON SUBSCRIPTION {FROM_EU} IS ''")
+    with ThreadPoolExecutor(3) as pool:
+        reports = list(pool.map(reconcile_mesh, [settings] * 3))
+    assert all(report.ok for report in reports)
+    assert [report.changed for report in reports].count(True) == 1

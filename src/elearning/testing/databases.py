@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from itertools import repeat
 from pathlib import Path
 
+from psycopg.errors import DeadlockDetected
 from pymongo import MongoClient
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from elearning.cluster.embedded import EmbeddedCluster, Topology, ephemeral_cluster
 from elearning.cluster.embedded.processes import wait_until
@@ -27,6 +29,7 @@ __all__ = ["CleanDatabases", "migrated_cluster", "wait_copied", "wait_fit"]
 _KEPT = {"hosted_regions"}
 _SOON = 1.0  # seconds
 _LATE = 10.0
+_TRIES = 3
 # Guards and foreign keys stay out of it, and what follows from a deletion is deleted, too.
 _FREELY = text("SET LOCAL session_replication_role = replica")
 
@@ -144,8 +147,7 @@ class CleanDatabases:
     def _clean_shard(self, shard: Shard) -> int:
         """Empty a shard, and return its timeline."""
         with self._owners[shard.name].connect() as connection:
-            connection.execute(_FREELY)
-            connection.execute(self._delete)
+            self._delete_all(connection)
             # COMMIT flushes the log where the transaction has written to it. Where nothing was
             # deleted, the log may end in the middle of a record (of vacuuming, say), whose rest
             # reaches the replica some 15 s later.
@@ -157,6 +159,19 @@ class CleanDatabases:
                 message = f"{replica.name} did not follow within 10 s"
                 raise TimeoutError(message)
         return position.timeline
+
+    def _delete_all(self, connection: Connection) -> None:
+        for left in reversed(range(_TRIES)):
+            try:
+                connection.execute(_FREELY)
+                connection.execute(self._delete)
+            except OperationalError as error:
+                # What other shards delete is deleted here at the same time, in another order.
+                if not left or not isinstance(error.orig, DeadlockDetected):
+                    raise
+                connection.rollback()
+            else:
+                return
 
     def _clean_mongodb(self) -> None:
         for name in ("course_content", "user_preferences"):

@@ -8,6 +8,8 @@ side is seen before all of it is committed.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from time import sleep
 
 import psycopg
@@ -111,10 +113,30 @@ class Pair:
         raise AssertionError
 
     def _make(self, why: str) -> PairResult:
-        home, away = self._home.owner, self._away.owner
+        with self._new_slot():
+            rescued, rows = self._subscribe()
+        made = self._checked(f"copied: {why}")
+        return self._result(
+            made.action, rows, rescued.rows, made.problem or _told_of(rescued, self._home)
+        )
+
+    @contextmanager
+    def _new_slot(self) -> Iterator[None]:
+        """Make a slot that nobody has read from; without a subscription it goes again."""
         slots.drop(self._home.replicator, self._slot)
         # Before anything is locked: it waits for the transactions that are open now.
         slots.create(self._home.replicator, self._slot)
+        try:
+            yield
+        except BaseException:
+            # It would keep the publisher's log. If it stays, the next run drops it.
+            with suppress(psycopg.Error, ElearningError):
+                slots.drop(self._home.replicator, self._slot)
+            raise
+
+    def _subscribe(self) -> tuple[Rescued, int]:
+        """Subscribe from a moment on at which the copies are equal to their originals."""
+        home, away = self._home.owner, self._away.owner
         rescued = bring_back(home, away, self._codes)
         with home.transaction():
             tables = ", ".join(f"public.{table.name}" for table in copied_tables())
@@ -127,10 +149,7 @@ class Pair:
                 subscription.subscribe(away, self._home.shard, self._away.shard)
                 rows = synchronize(home, away, self._codes)
                 subscription.note(away, self._name, self._note(len(rescued.left)))
-        made = self._checked(f"copied: {why}")
-        return self._result(
-            made.action, rows, rescued.rows, made.problem or _told_of(rescued, self._home)
-        )
+        return rescued, rows
 
     def _checked(self, action: str) -> PairResult:
         if subscription.wait_running(self._away.owner, self._name):
