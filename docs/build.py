@@ -23,6 +23,7 @@ CATALOG = ROOT / "src" / "elearning" / "cluster" / "migrations" / "catalog.json"
 TARGET = Path(__file__).with_name("reference.md")
 MODULES = (
     "elearning.regions",
+    "elearning.email_hash",
     "elearning.ids",
     "elearning.money",
     "elearning.text",

@@ -22,7 +22,15 @@ from elearning.cluster.mesh import reconcile_mesh
 from elearning.cluster.migrations import migrate
 from elearning.config import Settings
 from elearning.crud import NewUser, get_user_by_email
-from elearning.errors import ClusterError, ElearningError, MeshError, MigrationError, UserNotFound
+from elearning.errors import (
+    AlreadyEnrolled,
+    ClusterError,
+    CourseFull,
+    ElearningError,
+    MeshError,
+    MigrationError,
+    UserNotFound,
+)
 from elearning.flows import (
     Enrolled,
     Platform,
@@ -30,9 +38,11 @@ from elearning.flows import (
     complete_lesson,
     deliver_all,
     enroll,
+    join_waitlist,
     purchase,
     register,
 )
+from elearning.flows import get_user_by_email as get_user_anywhere
 from elearning.importing.catalog import load_catalog, read_people
 from elearning.models import Course, CourseStatus, Invoice, User
 from elearning.regions import Region
@@ -125,7 +135,10 @@ class _Demo:
             people = read_people(self.fixtures / "people.toml")
             for person in people:
                 await self._person(platform, person)
-            console.rule("5. what is refused, and changes nothing")
+            console.rule("5. courses of other regions, from their copies")
+            for person in people:
+                await self._abroad(platform, person)
+            console.rule("6. what is refused, and changes nothing")
             await self._refusals(platform, people)
 
     async def _load(self, platform: Platform, region: Region) -> None:
@@ -174,6 +187,24 @@ class _Demo:
             told,
         )
 
+    async def _abroad(self, platform: Platform, person: NewUser) -> None:
+        """Take a course of the other side of the world, or wait for a seat in it."""
+        regions = list(Region)
+        far = regions[(regions.index(Region.parse(person.region)) + 3) % len(regions)]
+        user = await get_user_anywhere(platform, person.email)
+        if user is None:
+            raise UserNotFound(user_id=person.email)
+        course = await self._course_of(platform, far)
+        with self.trace.step() as told:
+            try:
+                enrolled = await enroll(platform, user.id, course)
+                answer = f"enrolled in “{enrolled.course_title}”"
+            except CourseFull:
+                answer = f"full: waits as number {await join_waitlist(platform, user.id, course)}"
+            except AlreadyEnrolled:
+                answer = "enrolled already, from an earlier demo"
+        _tell(f"{person.first_name} of {person.region}, in a course of {far}: {answer}", told)
+
     async def _learn(self, platform: Platform, enrolled: Enrolled, token: Token) -> None:
         for module in enrolled.curriculum:
             with self.trace.step() as told:
@@ -201,8 +232,11 @@ class _Demo:
         return found.id
 
     async def _course_for(self, platform: Platform, person: NewUser) -> UUID:
-        async with platform.session(person.region, consistency=Consistency.PRIMARY) as session:
-            return await session.run_sync(_first_published, Region.parse(person.region))
+        return await self._course_of(platform, Region.parse(person.region))
+
+    async def _course_of(self, platform: Platform, region: Region) -> UUID:
+        async with platform.session(region, consistency=Consistency.PRIMARY) as session:
+            return await session.run_sync(_first_published, region)
 
     async def _refusals(self, platform: Platform, people: list[NewUser]) -> None:
         person = people[0]
