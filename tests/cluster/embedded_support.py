@@ -75,7 +75,7 @@ def content(cluster: EmbeddedCluster) -> Iterator[Any]:
 def passwords(cluster: EmbeddedCluster) -> list[str]:
     """Return every secret of a cluster."""
     values = json.loads((cluster.folder / "secrets.json").read_text())
-    assert len(values) == 8
+    assert len(values) == 9
     return [str(value) for value in values.values()]
 
 
