@@ -55,7 +55,17 @@ def memory() -> Iterator[Path]:
 def test_help_names_every_command() -> None:
     done = elearning("--help", measured=False)
     assert done.returncode == 0
-    for command in ("up", "down", "status", "migrate", "health", "demo", "import"):
+    for command in (
+        "up",
+        "down",
+        "status",
+        "migrate",
+        "reconcile",
+        "recover",
+        "health",
+        "demo",
+        "import",
+    ):
         assert re.search(rf"\b{command}\b", done.stdout), command
 
 
