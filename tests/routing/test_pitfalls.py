@@ -59,13 +59,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import create_engine, delete, event, func, insert, inspect, select, text, update
+from sqlalchemy import delete, event, func, inspect, select, text, update
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import ORMExecuteState, Session, joinedload, lazyload
 from sqlalchemy.orm.exc import StaleDataError
 
 from elearning.cluster.embedded import EmbeddedCluster
-from elearning.cluster.embedded.credentials import SUPERUSER
 from elearning.config import Settings
 from elearning.errors import SettingsError
 from elearning.flows import Platform
@@ -80,6 +79,7 @@ from elearning.models import (
     UserProfile,
 )
 from elearning.routing import AsyncRoutingSession, Engines, RoutingSession, Token
+from elearning.testing.copies import wait_copied
 from elearning.testing.factories import (
     CourseFactory,
     LessonProgressFactory,
@@ -125,22 +125,12 @@ def name_of(session: Session, user_id: UUID) -> str:
 
 
 @pytest.fixture
-def foreign_course(
-    engines: Engines, users: dict[str, UUID], switches: Switches, cluster: EmbeddedCluster
-) -> UUID:
+def foreign_course(engines: Engines, users: dict[str, UUID], switches: Switches) -> UUID:
     """Return an enrollment of Europe in a course of North America, which Europe has a copy of."""
     with open_session(engines, "north_america") as session, bound(session):
         course_id = CourseFactory.create(instructor__region="north_america").id
         session.commit()
-        course: Any = Course.__table__
-        written = [each for each in course.columns if each.computed is None]
-        row = session.execute(select(*written).where(course.c.id == course_id)).mappings().one()
-    # As the replication between shards writes it.
-    superuser = create_engine(cluster.url(PRIMARY, SUPERUSER))
-    with superuser.begin() as connection:
-        connection.execute(text("SET LOCAL session_replication_role = replica"))
-        connection.execute(insert(course), dict(row))
-    superuser.dispose()
+    wait_copied(engines)
     with open_session(engines, consistency="primary") as session:
         enrollment = Enrollment(user_id=users["eu"], course_id=course_id)
         session.add(enrollment)

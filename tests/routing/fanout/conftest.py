@@ -6,26 +6,24 @@ import pytest
 from sqlalchemy import Engine
 
 from elearning.cluster.embedded import EmbeddedCluster
-from elearning.config import Settings
 from elearning.regions import Region
-from tests.routing.fanout.world import fill, make_rows, one_database, spread
+from elearning.routing import Engines
+from tests.routing.fanout.world import fill, make_rows, one_database, rate, spread
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["copied-catalog", "catalog-at-home"])
+@pytest.fixture(scope="module", params=[True, False], ids=["courses-abroad", "courses-at-home"])
 def world(
     request: pytest.FixtureRequest,
     cluster: EmbeddedCluster,
-    settings: Settings,
+    engines: Engines,
     clean: Callable[[], None],
 ) -> Iterator[Engine]:
     """All rows on the shards, and together on the database of this engine."""
     clean()
-    copied = request.param
-    rows = make_rows(copied=copied)
-    with (
-        one_database(cluster, "fan_out_one") as engine,
-        spread(cluster, settings, rows, copied=copied),
-    ):
+    rows = make_rows(abroad=request.param)
+    with one_database(cluster, "fan_out_one") as engine, spread(cluster, engines, rows):
         with engine.begin() as connection:
-            fill(connection, rows, Region, copied=copied)
+            fill(connection, rows, Region)
+            rate(connection, rows)
         yield engine
+    clean()

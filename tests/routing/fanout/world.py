@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -15,7 +15,6 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, create_engine, insert, make_url, text
 
 from elearning.cluster.embedded import EmbeddedCluster
-from elearning.config import Settings
 from elearning.ids import region_of
 from elearning.models import (
     Base,
@@ -23,7 +22,6 @@ from elearning.models import (
     CourseCategory,
     CourseModule,
     Enrollment,
-    Global,
     HostedRegion,
     PaymentMethod,
     Record,
@@ -32,8 +30,10 @@ from elearning.models import (
     UserProfile,
 )
 from elearning.regions import Region
+from elearning.routing import Engines
+from elearning.testing.copies import wait_copied
 
-__all__ = ["Rows", "fill", "make_rows", "one_database", "spread"]
+__all__ = ["Rows", "fill", "make_rows", "one_database", "rate", "spread"]
 
 Rows = dict[type[Record], list[dict[str, Any]]]
 
@@ -61,12 +61,12 @@ class Maker:
     """Makes rows of all regions, with many equal values and NULLs; always the same.
 
     Args:
-        copied: whether people take courses of other shards, of which theirs has copies.
+        abroad: whether people take courses of other shards, of which theirs has copies.
         users: how many there are in each region.
     """
 
-    def __init__(self, *, copied: bool, users: int) -> None:
-        self.copied = copied
+    def __init__(self, *, abroad: bool, users: int) -> None:
+        self.abroad = abroad
         self.users = users
         self.rows: Rows = defaultdict(list)
         self.chance = Random(7)
@@ -94,7 +94,7 @@ class Maker:
             near = [
                 course
                 for other in Region
-                if self.copied or _pair(other) == _pair(region)
+                if self.abroad or _pair(other) == _pair(region)
                 for course in courses[other]
             ]
             for user in people[region]:
@@ -194,9 +194,9 @@ class Maker:
             )
 
 
-def make_rows(*, copied: bool, users: int = 20) -> Rows:
+def make_rows(*, abroad: bool, users: int = 20) -> Rows:
     """Return rows of all regions; see `Maker`."""
-    return Maker(copied=copied, users=users).make()
+    return Maker(abroad=abroad, users=users).make()
 
 
 def _pair(region: Region) -> int:
@@ -227,42 +227,41 @@ def one_database(cluster: EmbeddedCluster, name: str) -> Iterator[Engine]:
         admin.dispose()
 
 
-def fill(connection: Connection, rows: Rows, regions: Iterable[Region], *, copied: bool) -> None:
-    """Write the rows of some regions, and all of the catalog where it is copied."""
+def fill(connection: Connection, rows: Rows, regions: Iterable[Region]) -> None:
+    """Write the rows of some regions."""
     # No trigger and no foreign key: the rows are as they are.
     connection.execute(text("SET LOCAL session_replication_role = replica"))
     for table in Base.metadata.sorted_tables:
         for model, values in rows.items():
             if model.__table__ is table:
-                everywhere = copied and issubclass(model, Global)
-                own = [row for row in values if everywhere or region_of(row["id"]) in set(regions)]
+                own = [row for row in values if region_of(row["id"]) in set(regions)]
                 if own:
                     connection.execute(insert(table), own)
 
 
+def rate(connection: Connection, rows: Rows) -> None:
+    """Give courses the ratings of their rows; each shard sums them up for itself, from nothing."""
+    connection.execute(
+        text("UPDATE courses SET rating_sum = :rating_sum WHERE id = :id"),
+        [{"id": row["id"], "rating_sum": row["rating_sum"]} for row in rows[Course]],
+    )
+
+
 @contextmanager
-def spread(
-    cluster: EmbeddedCluster, settings: Settings, rows: Rows, *, copied: bool
-) -> Iterator[None]:
-    """Write rows to the shards that they belong to, and take them away again."""
-    engines = {
-        shard.name: create_engine(
-            make_url(cluster.url(f"{shard.name}-primary", "postgres")).set(
-                drivername="postgresql+psycopg"
-            )
-        )
-        for shard in settings.shards
-    }
-    try:
-        for shard in settings.shards:
-            with engines[shard.name].begin() as connection:
-                fill(connection, rows, shard.regions, copied=copied)
+def spread(cluster: EmbeddedCluster, engines: Engines, rows: Rows) -> Iterator[None]:
+    """Write rows to the shards that they belong to, and wait for the copies of courses."""
+    with ExitStack() as stack:
+        owners: dict[str, Engine] = {}
+        for shard in engines.settings.shards:
+            url = make_url(cluster.url(f"{shard.name}-primary", "postgres"))
+            owners[shard.name] = create_engine(url.set(drivername="postgresql+psycopg"))
+            stack.callback(owners[shard.name].dispose)
+        for shard in engines.settings.shards:
+            with owners[shard.name].begin() as connection:
+                fill(connection, rows, shard.regions)
+        wait_copied(engines)
+        for owner in owners.values():
+            with owner.begin() as connection:
+                rate(connection, rows)
                 connection.execute(text("ANALYZE"))
         yield
-    finally:
-        for engine in engines.values():
-            with engine.begin() as connection:
-                connection.execute(text("SET LOCAL session_replication_role = replica"))
-                for model in rows:
-                    connection.execute(text(f"DELETE FROM {model.__tablename__}"))
-            engine.dispose()
