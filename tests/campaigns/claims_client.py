@@ -45,6 +45,7 @@ from elearning.ids import new_id
 from elearning.models import Enrollment, EnrollmentStatus
 from elearning.regions import Region
 from elearning.routing import Consistency
+from tests.campaigns.claims_broken import look_only
 from tests.campaigns.claims_steps import Kill, Steps
 
 __all__ = ["Enrolling", "Recovering", "Registering", "Report", "serve"]
@@ -109,8 +110,20 @@ class Report:
     problems: list[str] = field(default_factory=list)
 
 
-def serve(settings: Settings, region: Region, note: Path, orders: Connection) -> None:
-    """Do what is ordered, and report, until there is nothing more."""
+def serve(
+    settings: Settings, region: Region, note: Path, orders: Connection, *, broken: bool
+) -> None:
+    """Do what is ordered, and report, until there is nothing more.
+
+    Args:
+        settings: that lead to the databases.
+        region: the client's.
+        note: a file that tells where it was killed.
+        orders: where they come from, and reports go to.
+        broken: whether claims are settled by a look alone.
+    """
+    if broken:
+        claims.decide = look_only
     # What a broken server leaves for later is told at every turn.
     logging.disable(logging.WARNING)
     asyncio.run(_serve(settings, region, note, orders))

@@ -54,12 +54,14 @@ class Crowd:
         databases: the URLs of the primaries, for a look at what is left to do.
         regions: one for each client.
         folder: for their notes.
+        broken: whether their protocol lacks the row that decides.
     """
 
     settings: Settings
     databases: dict[str, str]
     regions: Sequence[Region]
     folder: Path
+    broken: bool = False
     died: list[str] = field(default_factory=list)
     met: Counter[str] = field(default_factory=Counter)
     _clients: list[_Client | None] = field(default_factory=list)
@@ -150,7 +152,11 @@ class Crowd:
             region = self.regions[number]
             note = self.folder / f"{number}-{len(self.died)}"
             ours, theirs = _FORKSERVER.Pipe()
-            process = _FORKSERVER.Process(target=serve, args=(self.settings, region, note, theirs))
+            process = _FORKSERVER.Process(
+                target=serve,
+                args=(self.settings, region, note, theirs),
+                kwargs={"broken": self.broken},
+            )
             process.start()
             theirs.close()
             client = self._clients[number] = _Client(region, note, process, ours)

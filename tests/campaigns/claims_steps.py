@@ -81,12 +81,15 @@ def choose_kills(
     """
     left = [step for step in steps if step not in died]
     # Rarely reached ones are tried until it happens; after that, any arrival at any step.
-    first = [Kill(step, 1, random.uniform(0.1, seconds)) for step in random.sample(left, len(left))]
-    later = [
-        Kill(random.choice(steps), random.choice((1, 2, 3, 5)), random.uniform(0.1, seconds))
-        for _ in range(number)
+    chosen = [*random.sample(left, len(left)), *random.choices(steps, k=number)][:number]
+    return [
+        Kill(
+            step,
+            1 if step in left or step == ANY else random.choice((1, 1, 1, 2, 3)),
+            random.uniform(0.1, seconds),
+        )
+        for step in chosen
     ]
-    return (first + later)[:number]
 
 
 class Steps:

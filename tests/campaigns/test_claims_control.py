@@ -6,31 +6,17 @@ The same turn of events with the row that decides leaves nothing wrong.
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import Connection, select
 
 from elearning.cluster.embedded import EmbeddedCluster
-from elearning.crud import HeldClaim
 from elearning.errors import ClaimReleased
 from elearning.flows import Platform, claims, enroll, recover
-from elearning.ids import new_id, region_of
-from elearning.models import ClaimOutcome, ClaimResult
+from elearning.ids import new_id
 from elearning.regions import Region
 from elearning.routing import Engines
+from tests.campaigns.claims_broken import look_only
 from tests.campaigns.claims_checker import seat_violations
 from tests.campaigns.claims_crowd import databases_of
 from tests.campaigns.claims_world import World, make_world
-
-
-async def look_only(platform: Platform, claim: HeldClaim) -> ClaimResult:
-    """Decide by what is there, and write nothing: a claim may be used right after that."""
-
-    def look(connection: Connection) -> ClaimResult | None:
-        return connection.scalar(
-            select(ClaimOutcome.outcome).where(ClaimOutcome.claim_id == claim.id)
-        )
-
-    shard = platform.engines.home(region_of(claim.holder_id))
-    return await platform.on_primary(shard, look) or ClaimResult.RELEASED
 
 
 async def one_late_client(platform: Platform, world: World) -> None:

@@ -84,3 +84,21 @@ def test_seats_under_kills(
     assert set(crowd.died) == set(SEAT_STEPS)
     assert crowd.met["take_seat"] > ROUNDS
     assert crowd.met["take_seat: CourseFull"] > ROUNDS
+
+
+@pytest.mark.skipif(not FULL, reason="test_claims_control shows it in one turn of events")
+@pytest.mark.usefixtures("empty_databases")
+def test_a_broken_protocol_is_caught(
+    cluster: EmbeddedCluster, settings: Settings, engines: Engines, seed: int, tmp_path: Path
+) -> None:
+    random = Random(seed)
+    databases = databases_of(cluster)
+    world = make_world(engines, databases, courses=COURSES, users=6)
+    hostile = replace(settings, limits=LIMITS)
+    with Crowd(hostile, databases, REGIONS, tmp_path, broken=True) as crowd:
+        for _ in range(ROUNDS):
+            crowd.act(plan(world, random, crowd.died))
+            crowd.recover(most=2)
+            if any("oversold" in each for each in seat_violations(databases)):
+                return
+    pytest.fail("nothing was oversold without the row that decides")

@@ -11,6 +11,7 @@ SET search_path = public, pg_temp
 AS $$
 DECLARE
     v_course courses%ROWTYPE;
+    v_free boolean;
 BEGIN
     PERFORM require_read_committed();
     PERFORM require_fresh_claim(p_claim_id);
@@ -23,39 +24,37 @@ BEGIN
         PERFORM require_open(v_course);
     END IF;
 
-    LOOP
-        RETURN QUERY
-            SELECT c.id, c.status::text FROM claims AS c WHERE c.id = p_claim_id
-            UNION ALL
-            SELECT c.id, c.status::text FROM claims AS c
-            WHERE c.kind = 'seat' AND c.fact = uuid_send(p_course_id)
-                AND c.holder_id = p_user_id AND c.status <> 'released'
-                AND c.id <> p_claim_id
-            LIMIT 1;
-        IF FOUND THEN
-            RETURN;
-        END IF;
+    -- The seats come before the claims, as in release_claim: two that meet cannot deadlock.
+    -- A course that is full is not locked.
+    INSERT INTO course_seats (course_id) VALUES (p_course_id) ON CONFLICT DO NOTHING;
+    PERFORM FROM course_seats AS s
+    WHERE s.course_id = p_course_id AND (
+        p_forced OR v_course.max_enrollments IS NULL OR s.taken < v_course.max_enrollments)
+    FOR NO KEY UPDATE;
+    v_free := FOUND;
 
-        -- The seats come before the claims, as in release_claim: two that meet cannot
-        -- deadlock. A course that is full is not locked.
-        INSERT INTO course_seats (course_id) VALUES (p_course_id) ON CONFLICT DO NOTHING;
-        PERFORM FROM course_seats AS s
-        WHERE s.course_id = p_course_id AND (
-            p_forced OR v_course.max_enrollments IS NULL OR s.taken < v_course.max_enrollments)
-        FOR NO KEY UPDATE;
-        IF NOT FOUND THEN
-            RAISE EXCEPTION 'course % is full', p_course_id USING
-                ERRCODE = 'LE023',
-                DETAIL = jsonb_build_object(
-                    'course_id', p_course_id, 'seats', v_course.max_enrollments)::text;
-        END IF;
-        INSERT INTO claims (id, kind, fact, holder_id)
-        VALUES (p_claim_id, 'seat', uuid_send(p_course_id), p_user_id)
-        ON CONFLICT DO NOTHING;
-        EXIT WHEN FOUND;
-        -- The same user has claimed one just now.
-    END LOOP;
+    -- Looked at after that: the last seat may have gone to the same user just now.
+    RETURN QUERY
+        SELECT c.id, c.status::text FROM claims AS c WHERE c.id = p_claim_id
+        UNION ALL
+        SELECT c.id, c.status::text FROM claims AS c
+        WHERE c.kind = 'seat' AND c.fact = uuid_send(p_course_id)
+            AND c.holder_id = p_user_id AND c.status <> 'released'
+            AND c.id <> p_claim_id
+        LIMIT 1;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    IF NOT v_free THEN
+        RAISE EXCEPTION 'course % is full', p_course_id USING
+            ERRCODE = 'LE023',
+            DETAIL = jsonb_build_object(
+                'course_id', p_course_id, 'seats', v_course.max_enrollments)::text;
+    END IF;
 
+    -- Nobody else claims a seat here until this transaction ends.
+    INSERT INTO claims (id, kind, fact, holder_id)
+    VALUES (p_claim_id, 'seat', uuid_send(p_course_id), p_user_id);
     UPDATE course_seats AS s SET taken = s.taken + 1 WHERE s.course_id = p_course_id;
     RETURN QUERY SELECT p_claim_id, 'pending';
 END;
