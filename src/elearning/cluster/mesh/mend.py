@@ -1,7 +1,7 @@
 """The copies of one shard's catalog on another one: made, mended and extended, all alike.
 
-The home of the rows keeps writers waiting while its rows are compared with their copies, so
-that the subscription begins exactly where the comparison ended. Nothing on the subscriber's
+The home of the rows keeps writers waiting while its rows are read, so that the subscription begins
+exactly where that ended; they are compared with their copies then. Nothing on the subscriber's
 side is seen before all of it is committed.
 """
 
@@ -22,7 +22,7 @@ from elearning.cluster.mesh.needs import address_in, note_of, why_mend
 from elearning.cluster.mesh.report import NOTHING, PairResult
 from elearning.cluster.mesh.rescue import Rescued, bring_back
 from elearning.cluster.mesh.shards import Opened
-from elearning.cluster.mesh.synchronize import synchronize
+from elearning.cluster.mesh.synchronize import bring_in_line, fetch
 from elearning.errors import ElearningError, MeshError
 from elearning.models.publication import copied_tables
 
@@ -138,17 +138,18 @@ class Pair:
         """Subscribe from a moment on at which the copies are equal to their originals."""
         home, away = self._home.owner, self._away.owner
         rescued = bring_back(home, away, self._codes)
-        with home.transaction():
-            tables = ", ".join(f"public.{table.name}" for table in copied_tables())
-            home.execute("SET LOCAL lock_timeout = '3s'")
-            # Whoever writes to them waits, so what is committed by now is all there is.
-            home.execute(f"LOCK TABLE {tables} IN SHARE MODE".encode())
-            slots.advance(self._home.replicator, self._slot)
-            with away.transaction():
-                away.execute("SET LOCAL lock_timeout = '10s'")
-                subscription.subscribe(away, self._home.shard, self._away.shard)
-                rows = synchronize(home, away, self._codes)
-                subscription.note(away, self._name, self._note(len(rescued.left)))
+        tables = ", ".join(f"public.{table.name}" for table in copied_tables())
+        with away.transaction():
+            away.execute("SET LOCAL lock_timeout = '10s'")
+            subscription.subscribe(away, self._home.shard, self._away.shard)
+            with home.transaction():
+                home.execute("SET LOCAL lock_timeout = '3s'")
+                # Whoever writes to them waits, so what is committed by now is all there is.
+                home.execute(f"LOCK TABLE {tables} IN SHARE MODE".encode())
+                slots.advance(self._home.replicator, self._slot)
+                fetch(home, away, self._codes)
+            rows = bring_in_line(away, self._codes)
+            subscription.note(away, self._name, self._note(len(rescued.left)))
         return rescued, rows
 
     def _checked(self, action: str) -> PairResult:

@@ -15,7 +15,7 @@ from elearning.cluster.mesh.connecting import Connection
 from elearning.models import Base
 from elearning.models.publication import CopiedTable, copied_tables
 
-__all__ = ["FLEETING", "aside", "synchronize"]
+__all__ = ["FLEETING", "aside", "bring_in_line", "fetch"]
 
 FLEETING = frozenset({"course_prerequisites", "course_statistics"})
 """Tables whose rows are deleted at home: a copy without a row there is deleted as well."""
@@ -23,11 +23,8 @@ FLEETING = frozenset({"course_prerequisites", "course_statistics"})
 _ASIDE = 1_000_000
 
 
-def synchronize(home: Connection, away: Connection, codes: Iterable[int]) -> int:
-    """Make the copies on one shard equal to the rows of some regions, and tell how many differed.
-
-    Copies without a row at home stay, but those of fleeting tables. Columns that are not copied
-    are not touched.
+def fetch(home: Connection, away: Connection, codes: Iterable[int]) -> None:
+    """Bring the rows of some regions to another shard, beside the copies that are there.
 
     Args:
         home: where the rows are, in a transaction that keeps them from being changed.
@@ -35,27 +32,45 @@ def synchronize(home: Connection, away: Connection, codes: Iterable[int]) -> int
         codes: of the regions.
     """
     codes = tuple(codes)
+    for table in copied_tables():
+        columns, there = ", ".join(table.columns), _beside(table)
+        away.execute(
+            f"CREATE TEMP TABLE {there} ON COMMIT DROP AS "
+            f"SELECT {columns} FROM public.{table.name} WITH NO DATA".encode()
+        )
+        rows = f"SELECT {columns} FROM public.{table.name} WHERE {table.rows_of(codes)}"
+        with (
+            home.cursor().copy(f"COPY ({rows}) TO STDOUT".encode()) as source,
+            away.cursor().copy(f"COPY pg_temp.{there} ({columns}) FROM STDIN".encode()) as target,
+        ):
+            for data in source:
+                target.write(data)
+
+
+def bring_in_line(away: Connection, codes: Iterable[int]) -> int:
+    """Make copies equal to the rows that were fetched, and tell how many differed.
+
+    Copies without a row at home stay, but those of fleeting tables. Columns that are not copied
+    are not touched.
+
+    Args:
+        away: where the copies are, in the transaction of `fetch`.
+        codes: of the regions.
+    """
+    codes = tuple(codes)
     away.execute("SET LOCAL session_replication_role = replica")
-    return sum(_synchronize(home, away, table, codes) for table in copied_tables())
+    return sum(_bring_in_line(away, table, codes) for table in copied_tables())
 
 
-def _synchronize(
-    home: Connection, away: Connection, table: CopiedTable, codes: tuple[int, ...]
-) -> int:
-    name, rows, there = table.name, table.rows_of(codes), f"mesh_{table.name}"
+def _beside(table: CopiedTable) -> str:
+    return f"mesh_{table.name}"
+
+
+def _bring_in_line(away: Connection, table: CopiedTable, codes: tuple[int, ...]) -> int:
+    name, rows, there = table.name, table.rows_of(codes), _beside(table)
     columns = ", ".join(table.columns)
     same = " AND ".join(f"c.{column} = h.{column}" for column in table.key)
     differ = f"({_of('c', table.columns)}) IS DISTINCT FROM ({_of('h', table.columns)})"
-    away.execute(
-        f"CREATE TEMP TABLE {there} ON COMMIT DROP AS "
-        f"SELECT {columns} FROM public.{name} WITH NO DATA".encode()
-    )
-    _bring(
-        home,
-        away,
-        f"COPY (SELECT {columns} FROM public.{name} WHERE {rows}) TO STDOUT",
-        f"COPY pg_temp.{there} ({columns}) FROM STDIN",
-    )
     away.execute(f"ANALYZE pg_temp.{there}".encode())
     statements = [
         (
@@ -81,15 +96,6 @@ def _synchronize(
             f"FROM pg_temp.{there} AS h WHERE {same} AND {differ}".encode()
         )
     return sum(away.execute(statement.encode()).rowcount for statement in statements)
-
-
-def _bring(home: Connection, away: Connection, take: str, put: str) -> None:
-    with (
-        home.cursor().copy(take.encode()) as source,
-        away.cursor().copy(put.encode()) as target,
-    ):
-        for data in source:
-            target.write(data)
 
 
 def _of(alias: str, columns: Iterable[str]) -> str:
