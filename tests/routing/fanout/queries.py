@@ -55,7 +55,8 @@ COLUMNS: dict[Any, list[Any]] = {
         Enrollment.user_id,
         Enrollment.course_id,
         Enrollment.total_lessons,
-        -Enrollment.total_lessons,
+        # Not "-total_lessons": SQLAlchemy 2.1.9 cannot tell that from the column beside it.
+        0 - Enrollment.total_lessons,
         Enrollment.progress_percentage,
         Enrollment.last_accessed,
         Enrollment.certificate_issued,
