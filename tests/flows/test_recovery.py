@@ -67,15 +67,15 @@ class Journey:
         here = self.platform.read_session(Region.ASIA, consistency="primary")
         async with there, here:
             claim = await there.scalar(
-                select(Claim.status).where(
-                    Claim.holder_id == self.student, Claim.kind == ClaimKind.SEAT
-                )
+                select(Claim.status)
+                .where(Claim.holder_id == self.student, Claim.kind == ClaimKind.SEAT)
+                .order_by(Claim.created_at.desc())
             )
             taken = await there.scalar(select(CourseSeats.taken))
             outcome = await here.scalar(
-                select(ClaimOutcome.outcome).where(
-                    ClaimOutcome.holder_id == self.student, ClaimOutcome.kind == ClaimKind.SEAT
-                )
+                select(ClaimOutcome.outcome)
+                .where(ClaimOutcome.holder_id == self.student, ClaimOutcome.kind == ClaimKind.SEAT)
+                .order_by(ClaimOutcome.decided_at.desc())
             )
             status = await here.scalar(
                 select(Enrollment.status).where(Enrollment.user_id == self.student)
@@ -293,3 +293,32 @@ async def test_a_task_keeps_recovering(journey: Journey) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+async def test_a_promoted_replica_lacked_the_claims(journey: Journey, settings: Settings) -> None:
+    """As after a promotion: the last commits of the course's home are lost."""
+    await confirmed(journey)
+    with connect(settings.shard("eu").owner_url) as owner:
+        owner.execute("DELETE FROM claims WHERE kind = 'seat'; UPDATE course_seats SET taken = 0")
+    assert (await recover(journey.platform, age=0)).problems == []
+    assert await journey.state() == LIVE
+    with pytest.raises(CourseFull):
+        await enroll(journey.platform, journey.students[1], journey.course_id)
+    done = await recover(journey.platform, age=0)
+    assert (done.adopted, done.settled, done.problems) == (0, 0, [])
+
+
+async def test_a_promoted_replica_lacked_the_outcomes(journey: Journey, settings: Settings) -> None:
+    """As after a promotion: the last commits of the users' shard are lost."""
+    await confirmed(journey)
+    with connect(settings.shard("asia").owner_url) as owner:
+        owner.execute(
+            "SET session_replication_role = replica;"
+            "DELETE FROM lesson_progress; DELETE FROM enrollments;"
+            "DELETE FROM claim_outcomes WHERE kind = 'seat'"
+        )
+    done = await recover(journey.platform, age=0)
+    assert (done.settled, done.problems) == (1, [])
+    assert await journey.state() == RELEASED
+    await enroll(journey.platform, journey.students[1], journey.course_id)
+    await journey.platform.background.finish()

@@ -25,14 +25,19 @@ __all__ = [
     "HeldClaim",
     "claim_email",
     "claim_seat",
+    "claims_in_use",
     "confirm_claim",
+    "confirmed_claims",
     "find_claim",
     "find_holder",
     "forget_email_key",
+    "held_claims",
+    "lose_claim",
     "pending_claims",
     "prune_claims",
     "release_claim",
     "settle_claim",
+    "used_claims",
 ]
 
 Executor = Connection | Session
@@ -181,6 +186,53 @@ def pending_claims(executor: Executor, *, age: float, limit: int) -> Sequence[He
         .limit(limit)
     )
     return [HeldClaim(*row) for row in rows]
+
+
+def held_claims(executor: Executor, ids: Sequence[UUID]) -> set[UUID]:
+    """Return which of these claims are there, and not released."""
+    held = select(Claim.id).where(Claim.id.in_(ids), Claim.status != ClaimStatus.RELEASED)
+    return set(executor.execute(held).scalars())
+
+
+def used_claims(executor: Executor, ids: Sequence[UUID]) -> set[UUID]:
+    """Return which of these claims are used here."""
+    used = select(ClaimOutcome.claim_id).where(
+        ClaimOutcome.claim_id.in_(ids), ClaimOutcome.outcome == ClaimResult.USED
+    )
+    return set(executor.execute(used).scalars())
+
+
+def confirmed_claims(executor: Executor, *, after: UUID, limit: int) -> Sequence[HeldClaim]:
+    """Return claims there that are confirmed, by their ids, from behind this one on."""
+    rows = executor.execute(
+        select(*_COLUMNS)
+        .where(Claim.status == ClaimStatus.CONFIRMED, Claim.id > after)
+        .order_by(Claim.id)
+        .limit(limit)
+    )
+    return [HeldClaim(*row) for row in rows]
+
+
+def claims_in_use(executor: Executor, *, after: UUID, limit: int) -> Sequence[HeldClaim]:
+    """Return claims that are used here, by their ids, from behind this one on."""
+    rows = executor.execute(
+        select(
+            ClaimOutcome.claim_id,
+            ClaimOutcome.kind,
+            ClaimOutcome.fact,
+            ClaimOutcome.holder_id,
+        )
+        .where(ClaimOutcome.outcome == ClaimResult.USED, ClaimOutcome.claim_id > after)
+        .order_by(ClaimOutcome.claim_id)
+        .limit(limit)
+    )
+    return [HeldClaim(*row, ClaimStatus.CONFIRMED) for row in rows]
+
+
+def lose_claim(executor: Executor, claim_id: UUID) -> bool:
+    """Note here that a claim is not there any more; tell whether it was used."""
+    lost: bool = executor.execute(select(func.lose_claim(claim_id))).scalar_one()
+    return lost
 
 
 def prune_claims(executor: Executor) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -18,12 +18,14 @@ from elearning.flows import claims
 from elearning.flows.platform import Platform
 from elearning.flows.relay import deliver_all, wake
 from elearning.ids import new_id, region_of
+from elearning.regions import Region
 
 __all__ = ["Recovered", "forget_old_email_keys", "keep_recovering", "recover"]
 
 logger = logging.getLogger("elearning.recovery")
 
 _BATCH = 500
+_FIRST = UUID(int=0)
 
 
 @dataclass(slots=True)
@@ -55,7 +57,8 @@ async def recover(platform: Platform, *, age: float | None = None, adopt: bool =
         age: seconds; claims that have been pending for longer are settled. Default: the limit
             `claim_age`.
         adopt: also look through all rows for those without a claim: people in a course that
-            has got a limit since, accounts that were imported, a new key.
+            has got a limit since, accounts that were imported, a new key, and what a promoted
+            replica lacked.
 
     Returns:
         What was done; a shard that does not answer is one of the problems.
@@ -69,6 +72,8 @@ async def recover(platform: Platform, *, age: float | None = None, adopt: bool =
     for shard in shards:
         await _note(done, _settle(platform, shard, older, done))
         if adopt:
+            await _note(done, _compare_there(platform, shard, done))
+            await _note(done, _compare_here(platform, shard))
             await _note(done, _adopt_seats(platform, shard, done))
             await _note(done, _adopt_emails(platform, shard, done))
         await _note(done, _prune(platform, shard, done))
@@ -145,6 +150,41 @@ async def _settle(platform: Platform, shard: str, age: float, done: Recovered) -
 async def _settle_one(platform: Platform, claim: HeldClaim, done: Recovered) -> None:
     await claims.settle(platform, claim)
     done.settled += 1
+
+
+async def _compare_there(platform: Platform, shard: str, done: Recovered) -> None:
+    """Give back confirmed claims that the holder's shard knows nothing of: it was promoted."""
+    after = _FIRST
+    while found := await platform.on_primary(
+        shard, crud.confirmed_claims, after=after, limit=_BATCH
+    ):
+        after = found[-1].id
+        for here, some in _by_shard(platform, found, lambda claim: region_of(claim.holder_id)):
+            used = await platform.on_primary(here, crud.used_claims, [each.id for each in some])
+            for claim in some:
+                if claim.id not in used:
+                    await _note(done, _settle_one(platform, claim, done))
+
+
+async def _compare_here(platform: Platform, shard: str) -> None:
+    """Forget used claims that the fact's shard knows nothing of; they are made anew then."""
+    after = _FIRST
+    while found := await platform.on_primary(shard, crud.claims_in_use, after=after, limit=_BATCH):
+        after = found[-1].id
+        for there, some in _by_shard(platform, found, lambda claim: claim.home):
+            held = await platform.on_primary(there, crud.held_claims, [each.id for each in some])
+            for claim in some:
+                if claim.id not in held:
+                    await platform.on_primary(shard, crud.lose_claim, claim.id)
+
+
+def _by_shard(
+    platform: Platform, found: Sequence[HeldClaim], region: Callable[[HeldClaim], Region]
+) -> Iterable[tuple[str, list[HeldClaim]]]:
+    groups: dict[str, list[HeldClaim]] = {}
+    for claim in found:
+        groups.setdefault(platform.engines.home(region(claim)), []).append(claim)
+    return groups.items()
 
 
 async def _adopt_seats(platform: Platform, shard: str, done: Recovered) -> None:

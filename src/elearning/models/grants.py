@@ -83,6 +83,7 @@ _APP_CALLS = (
     "join_waitlist",
     "leave_waitlist",
     "give_back_claim",
+    "lose_claim",
     "prune_claims",
     "change_email",
     "create_user_with_profile",

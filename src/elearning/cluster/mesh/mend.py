@@ -17,6 +17,7 @@ from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from elearning.cluster.mesh import publication, slots, subscription
 from elearning.cluster.mesh.connecting import problem_of
+from elearning.cluster.mesh.locking import writers_waiting
 from elearning.cluster.mesh.names import slot_name, subscription_name
 from elearning.cluster.mesh.needs import address_in, note_of, why_mend
 from elearning.cluster.mesh.report import NOTHING, PairResult
@@ -24,7 +25,6 @@ from elearning.cluster.mesh.rescue import Rescued, bring_back
 from elearning.cluster.mesh.shards import Opened
 from elearning.cluster.mesh.synchronize import bring_in_line, fetch
 from elearning.errors import ElearningError, MeshError
-from elearning.models.publication import copied_tables
 
 __all__ = ["Pair"]
 
@@ -138,14 +138,10 @@ class Pair:
         """Subscribe from a moment on at which the copies are equal to their originals."""
         home, away = self._home.owner, self._away.owner
         rescued = bring_back(home, away, self._codes)
-        tables = ", ".join(f"public.{table.name}" for table in copied_tables())
         with away.transaction():
             away.execute("SET LOCAL lock_timeout = '10s'")
             subscription.subscribe(away, self._home.shard, self._away.shard)
-            with home.transaction():
-                home.execute("SET LOCAL lock_timeout = '3s'")
-                # Whoever writes to them waits, so what is committed by now is all there is.
-                home.execute(f"LOCK TABLE {tables} IN SHARE MODE".encode())
+            with writers_waiting(home):
                 slots.advance(self._home.replicator, self._slot)
                 fetch(home, away, self._codes)
             rows = bring_in_line(away, self._codes)
