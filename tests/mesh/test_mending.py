@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Event
 
 import pytest
 
@@ -254,3 +255,48 @@ def test_many_run_it_at_once(settings: Settings) -> None:
         reports = list(pool.map(reconcile_mesh, [settings] * 3))
     assert all(report.ok for report in reports)
     assert [report.changed for report in reports].count(True) == 1
+
+
+def test_nothing_is_lost_or_doubled_while_people_write(
+    settings: Settings, engines: Engines
+) -> None:
+    before, course = (add_course(settings, "europe", title) for title in ("Before", "Busy"))
+    wait_copied(engines)
+    over = Event()
+
+    def write() -> int:
+        number = 0
+        with connect(settings.shard("eu").owner_url) as writer:
+            while not over.is_set():
+                number += 1
+                with writer.transaction():
+                    writer.execute(
+                        "INSERT INTO course_modules (id, course_id, position, title) "
+                        "VALUES (new_id(3), %s, %s, 'Module')",
+                        [course, 100 + number],
+                    )
+                    writer.execute("UPDATE courses SET title = %s", [f"Busy {number}"])
+                    writer.execute("DELETE FROM course_prerequisites")
+                    writer.execute(
+                        "INSERT INTO course_prerequisites (id, course_id, prerequisite_id) "
+                        "VALUES (new_id(3), %s, %s)",
+                        [course, before],
+                    )
+        return number
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        try:
+            for _ in range(5):
+                rows(settings, "na", f"COMMENT ON SUBSCRIPTION {FROM_EU} IS ''")
+                report = reconcile_mesh(settings)
+                assert report.ok, report.problem
+                assert told(report)["eu na"].startswith("copied")
+        finally:
+            over.set()
+        assert writing.result() > 20
+    wait_copied(engines)
+    assert catalog(settings, "na", 3, 4) == catalog(settings, "eu", 3, 4)
+    assert rows(settings, "na", "SELECT count(*) FROM course_prerequisites") == [(1,)]
+    copy = copy_of(settings, "eu", "na")
+    assert (copy.ok, copy.errors) == (True, 0)
