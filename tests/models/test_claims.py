@@ -243,6 +243,18 @@ def test_who_is_in_when_a_course_gets_a_limit_is_given_a_seat(seats: Seats) -> N
         seats.call("adopt_claim", enrollment_id, new_id("europe"))
 
 
+def test_a_claim_that_its_home_has_lost_is_made_again(seats: Seats) -> None:
+    user_id = seats.somebody()
+    enrollment_id = seats.enroll(user_id)
+    lost = seats.claim_of(enrollment_id)
+    seats.call("release_claim", lost)  # the home of the course knows nothing of it
+    assert [seats.call("lose_claim", lost) for _ in range(2)] == [True, False]
+    assert (seats.claim_of(enrollment_id), seats.outcome(lost)) == (None, "released")
+    claim_id, _ = seats.claim(user_id, new_id("europe"), forced=True)
+    seats.call("adopt_claim", enrollment_id, claim_id)
+    assert (seats.claim_of(enrollment_id), seats.taken) == (claim_id, 1)
+
+
 def test_prune_claims(root: Connection, world: World) -> None:
     def there() -> list[int]:
         tables = ("claims", "claim_outcomes", "waitlist")
