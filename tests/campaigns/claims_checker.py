@@ -21,6 +21,7 @@ import psycopg
 __all__ = [
     "Shards",
     "connected",
+    "deadlocks",
     "email_violations",
     "emails_wrong",
     "seat_violations",
@@ -92,6 +93,15 @@ _BUSY = """
     SELECT count(*) FROM pg_stat_activity
     WHERE usename = 'elearning_app' AND state <> 'idle'
 """
+
+
+def deadlocks(databases: Databases) -> dict[str, int]:
+    """Return how many deadlocks each server has seen since it was started."""
+    with connected(databases) as shards:
+        found = _read(
+            shards, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        )
+    return {row.shard: row["deadlocks"] for row in found}
 
 
 def unsettled(databases: Databases) -> list[str]:

@@ -19,7 +19,7 @@ from typing import Any, Self
 from elearning.cluster.embedded import EmbeddedCluster
 from elearning.config import Settings
 from elearning.regions import Region
-from tests.campaigns.claims_checker import unsettled, wait_quiet
+from tests.campaigns.claims_checker import deadlocks, unsettled, wait_quiet
 from tests.campaigns.claims_client import Enrolling, Recovering, Registering, Report, serve
 
 __all__ = ["Crowd", "databases_of"]
@@ -65,11 +65,13 @@ class Crowd:
     died: list[str] = field(default_factory=list)
     met: Counter[str] = field(default_factory=Counter)
     _clients: list[_Client | None] = field(default_factory=list)
+    _deadlocks: dict[str, int] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
         # What takes long to import is there when a client is forked from the server.
         _FORKSERVER.set_forkserver_preload(["tests.campaigns.claims_client"])
         self._clients = [None] * len(self.regions)
+        self._deadlocks = deadlocks(self.databases)
         return self
 
     def __exit__(
@@ -121,6 +123,13 @@ class Crowd:
             self._client(0).pipe.send(Recovering())
             problems += self._report(0, may_die=False)
             wait_quiet(self.databases)
+        before, self._deadlocks = self._deadlocks, deadlocks(self.databases)
+        # A retry would end it, but somebody has waited for a second.
+        problems += [
+            f"a deadlock on {shard}"
+            for shard, number in self._deadlocks.items()
+            if number > before[shard]
+        ]
         return problems + left
 
     def show(self) -> None:
