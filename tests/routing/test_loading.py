@@ -151,15 +151,7 @@ def test_related_rows_come_from_the_row_s_own_shard(
 
 @pytest.mark.parametrize(
     "load",
-    [
-        lazyload,
-        immediateload,
-        selectinload,
-        *(
-            pytest.param(load, marks=pytest.mark.xfail(reason="the copy is joined", strict=True))
-            for load in (joinedload, subqueryload)
-        ),
-    ],
+    [lazyload, immediateload, selectinload, joinedload, subqueryload],
 )
 def test_the_instructor_of_a_copied_course_is_found_at_home(
     engines: Engines, asia: dict[type[Record], UUID], load: Any

@@ -12,7 +12,7 @@ from typing import Any, TypeGuard
 from uuid import UUID
 
 from sqlalchemy import Column, CompoundSelect, Delete, Insert, Select, Table, Update
-from sqlalchemy.orm import FromStatement
+from sqlalchemy.orm import FromStatement, Load, RelationshipProperty
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import (
     BinaryExpression,
@@ -31,6 +31,8 @@ __all__ = ["Names", "Parameters", "ids_in", "inserted_ids", "names_of", "reads_c
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
+_ALONG = frozenset({"joined", "subquery"})
+
 Names = tuple["BindParameter[Any] | tuple[Names, ...]", ...]
 """Where ids stand; a row has to be where each of these says. A tuple: in one of its parts."""
 
@@ -47,8 +49,20 @@ def reads_copies(statement: object) -> bool:
     """Tell whether a statement asks for nothing but what is copied to every shard."""
     if isinstance(statement, FromStatement):
         statement = statement.element
-    models = list(_of(statement)) if isinstance(statement, Select | CompoundSelect) else []
+    if not isinstance(statement, Select | CompoundSelect):
+        return False
+    models = [*_of(statement), *_joined_along(statement)]
     return bool(models) and all(issubclass(each, Global) for each in models)
+
+
+def _joined_along(statement: Select[Any] | CompoundSelect[Any]) -> Iterator[type]:
+    """Yield the models that loader options add to a statement; others are asked for afterwards."""
+    for option in getattr(statement, "_with_options", ()):
+        for element in option.context if isinstance(option, Load) else ():
+            if dict(element.strategy or ()).get("lazy") in _ALONG:
+                for step in element.path.path:
+                    if isinstance(step, RelationshipProperty):
+                        yield step.mapper.class_
 
 
 def ids_in(names: Names, rows: Sequence[Mapping[str, Any]]) -> list[set[UUID]]:
