@@ -36,6 +36,7 @@ async def register(platform: Platform, user: NewUser, *, token: Token | str | No
         NodeUnavailable: the region's primary does not answer, or that of the shard which knows
             whose the address is. What was claimed by then is settled later.
     """
+    token = Token.of(token)
     user_id = new_id(user.region)
     region = region_of(user_id)
     claimed = await claims.claim_address(platform, region, user_id, user.email)
@@ -69,7 +70,7 @@ async def change_email(
         SettingsError: there is no key to hash addresses with.
         NodeUnavailable: a primary does not answer.
     """
-    user_id, email = parse_id(user_id), normalize_email(email)
+    user_id, email, token = parse_id(user_id), normalize_email(email), Token.of(token)
     region = region_of(user_id)
     async with platform.read_session(region, consistency=Consistency.PRIMARY) as reader:
         if (await reader.run_sync(crud.get_user, user_id)).email == email:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic, sleep
 
 from psycopg import sql
@@ -19,6 +19,7 @@ __all__ = [
     "drop",
     "enable",
     "note",
+    "steady",
     "subscribe",
     "subscriptions",
     "wait_running",
@@ -26,6 +27,7 @@ __all__ = [
 
 _FAILOVER_SINCE = 170000
 _WAIT = 10  # seconds
+_LOOK = 1.5  # seconds
 _PAUSE = 0.02
 _LIST = """
     SELECT s.subname, s.subenabled, s.subslotname, obj_description(s.oid, 'pg_subscription'),
@@ -57,6 +59,23 @@ def subscriptions(connection: Connection) -> dict[str, Subscription]:
         row[0]: Subscription(row[0], row[1], row[2], row[3] or "", row[4], row[5])
         for row in connection.execute(_LIST, [SUBSCRIPTIONS]).fetchall()
     }
+
+
+def steady(connection: Connection, name: str, seconds: float = _LOOK) -> Subscription | None:
+    """Return a subscription of ours; one that fails again and again is not running.
+
+    Between two failures it runs for a moment, so one that has failed is looked at for a while.
+    """
+    found = first = subscriptions(connection).get(name)
+    deadline = monotonic() + seconds
+    while found is not None and first is not None and found.running and found.errors:
+        if found.errors > first.errors:
+            return replace(found, running=False)
+        if monotonic() > deadline:
+            break
+        sleep(_PAUSE)
+        found = subscriptions(connection).get(name)
+    return found
 
 
 def subscribe(connection: Connection, publisher: Shard, subscriber: Shard) -> None:
