@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic
 from typing import Any, Self
 
 import psycopg
@@ -108,10 +109,23 @@ class CommandLines:
         self._thread.join()
 
     def _watch(self) -> None:
-        # More often than the shortest of them lasts, on a busy machine too.
-        while not self._stop.wait(0.005):
-            for process in processes.process_table():
-                self.seen.add(processes.command_line(process.pid))
+        # More often than the shortest of them lasts, on a busy machine too: only young ones are
+        # looked at again, for a process begins as a copy of another one.
+        born: dict[int, float] = {}
+        while not self._stop.wait(0.002):
+            now = monotonic()
+            for pid in _pids():
+                if now - born.setdefault(pid, now) < _YOUNG:
+                    self.seen.add(processes.command_line(pid))
+
+
+_YOUNG = 1.0  # seconds
+
+
+def _pids() -> list[int]:
+    if processes.HAS_PROC:
+        return [int(entry.name) for entry in processes.PROC.iterdir() if entry.name.isdigit()]
+    return [process.pid for process in processes.process_table()]
 
 
 CHILD = """

@@ -265,7 +265,9 @@ def test_a_node_that_is_down_is_refused_at_once(
         with pytest.raises(ClusterError, match="eu-replica-1 is not running"):
             method(REPLICA)
     for method in (switches.pause_replay, switches.resume_replay, switches.catch_up):
-        with pytest.raises(ClusterError, match=r"eu-replica-1 does not answer: .* refused"):
+        # On a busy machine a child of the killed server may still hold the port for a moment.
+        told = r"eu-replica-1 does not answer: .* (refused|closed the connection unexpectedly)"
+        with pytest.raises(ClusterError, match=told):
             method(REPLICA)
 
 
