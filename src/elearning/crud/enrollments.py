@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, func, literal, select, update
+from sqlalchemy import Boolean, Connection, Uuid, bindparam, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from elearning.crud.courses import SEAT_HOLDERS
@@ -34,6 +34,17 @@ class Unclaimed:
     enrollment_id: UUID
     user_id: UUID
     course_id: UUID
+
+
+_ENROLL = select(
+    func.enroll_user(
+        bindparam("user", type_=Uuid),
+        bindparam("course", type_=Uuid),
+        bindparam("claim", type_=Uuid),
+        bindparam("offered", type_=Boolean),
+    )
+)
+"""One statement for all: to build it anew takes a tenth of a millisecond."""
 
 
 def enroll_user(
@@ -65,7 +76,8 @@ def enroll_user(
         AlreadyEnrolled: the user has the course.
     """
     enrollment_id: UUID = session.execute(
-        select(func.enroll_user(user_id, course_id, claim_id, offered))
+        _ENROLL,
+        {"user": user_id, "course": course_id, "claim": claim_id, "offered": offered},
     ).scalar_one()
     expire_counted(session, Enrollment, enrollment_id)
     return enrollment_id
