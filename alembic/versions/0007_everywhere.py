@@ -51,6 +51,7 @@ FUNCTIONS = (
     "change_email",
     "join_waitlist",
     "leave_waitlist",
+    "lock_seats",
     "lose_claim",
     "prune_claims",
     "create_user_with_profile",

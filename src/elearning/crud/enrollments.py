@@ -6,7 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Boolean, Connection, Uuid, bindparam, func, literal, select, update
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    Connection,
+    Uuid,
+    bindparam,
+    cast,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from elearning.crud.courses import SEAT_HOLDERS
@@ -23,6 +34,7 @@ __all__ = [
     "enroll_user",
     "expire_enrollments",
     "get_enrollment",
+    "lock_seats",
     "unclaimed_enrollments",
 ]
 
@@ -137,8 +149,8 @@ def expire_enrollments(session: Session, *, limit: int = 500) -> int:
 
     Those that somebody else holds are passed over.
     """
-    over = (
-        select(Enrollment.id)
+    over = session.execute(
+        select(Enrollment.id, Enrollment.course_id)
         .where(
             # In the SQL itself: the partial index is not used for a parameter.
             Enrollment.status
@@ -148,17 +160,23 @@ def expire_enrollments(session: Session, *, limit: int = 500) -> int:
         .order_by(Enrollment.expires_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
-    )
-    ended = session.scalars(
-        update(Enrollment)
-        .where(Enrollment.id.in_(over))
-        .values(status=EnrollmentStatus.EXPIRED)
-        .returning(Enrollment.id)
-        .execution_options(synchronize_session=False)
     ).all()
-    for enrollment_id in ended:
+    ids = [row.id for row in over]
+    lock_seats(session, [row.course_id for row in over])
+    session.execute(
+        update(Enrollment)
+        .where(Enrollment.id.in_(ids))
+        .values(status=EnrollmentStatus.EXPIRED)
+        .execution_options(synchronize_session=False)
+    )
+    for enrollment_id in ids:
         expire_counted(session, Enrollment, enrollment_id)
-    return len(ended)
+    return len(ids)
+
+
+def lock_seats(session: Session, courses: Sequence[UUID]) -> None:
+    """Lock the seats of courses in one order, before several of them are given back."""
+    session.execute(select(func.lock_seats(cast(sorted(set(courses)), ARRAY(Uuid)))))
 
 
 def unclaimed_enrollments(session: Session, *, limit: int = 500) -> Sequence[Unclaimed]:

@@ -16,9 +16,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
 from elearning.crud.claims import EmailClaim
+from elearning.crud.enrollments import lock_seats
 from elearning.documents import Preferences
 from elearning.errors import ClaimReleased, InvalidText, UserHasPayments, UserNotFound
-from elearning.models import ClaimKind, ClaimOutcome, ClaimResult, User, UserType
+from elearning.models import ClaimKind, ClaimOutcome, ClaimResult, Enrollment, User, UserType
 from elearning.models.counters import expire_counted
 from elearning.regions import Region
 from elearning.routing import Reader
@@ -190,6 +191,14 @@ def delete_user(session: Session, user_id: UUID) -> None:
         UserNotFound: there is no such account.
         UserHasPayments: it has paid, or teaches.
     """
+    # As everywhere: enrollments, then seats in one order.
+    courses = session.scalars(
+        select(Enrollment.course_id)
+        .where(Enrollment.user_id == user_id, Enrollment.claim_id.is_not(None))
+        .order_by(Enrollment.id)
+        .with_for_update()
+    ).all()
+    lock_seats(session, courses)
     try:
         deleted = session.scalar(delete(User).where(User.id == user_id).returning(User.id))
     except IntegrityError as error:

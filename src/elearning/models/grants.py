@@ -83,6 +83,7 @@ _APP_CALLS = (
     "join_waitlist",
     "leave_waitlist",
     "give_back_claim",
+    "lock_seats",
     "lose_claim",
     "prune_claims",
     "change_email",
