@@ -139,9 +139,9 @@ TRIGGERS = (
     ),
     (
         "offer_new_seats",
-        "AFTER UPDATE OF max_enrollments",
+        "AFTER UPDATE OF max_enrollments, status",
         "courses",
-        "FOR EACH ROW WHEN (OLD.max_enrollments IS DISTINCT FROM NEW.max_enrollments) EXECUTE FUNCTION offer_new_seats()",
+        "FOR EACH ROW WHEN (OLD.max_enrollments IS DISTINCT FROM NEW.max_enrollments OR OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION offer_new_seats()",
     ),
     (
         "refuse_misrouted_row",

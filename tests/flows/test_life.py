@@ -33,6 +33,7 @@ from elearning.models import (
     Course,
     CoursePrerequisite,
     CourseSeats,
+    CourseStatus,
     Enrollment,
     EnrollmentStatus,
     User,
@@ -160,6 +161,43 @@ async def test_an_enrollment_expires_and_gives_its_seat_to_who_waits(
     assert promoted is not None
     assert promoted.status is ACTIVE
     assert await taken(platform, campus.course_id) == 1
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_an_expired_enrollment_is_taken_up_again(
+    platform: Platform, engines: Engines, place: Region
+) -> None:
+    campus = limited(engines, 1)
+    (user_id,) = users(engines, place, 1)
+    enrolled = await enroll(platform, user_id, campus.course_id)
+    async with platform.session(place) as session, session.begin():
+        await session.execute(update(Enrollment).values(expires_at=func.now()))
+    assert (await recover(platform)).expired == 1
+    assert await taken(platform, campus.course_id) == 0
+    again = await enroll(platform, user_id, campus.course_id)
+    assert again.enrollment_id == enrolled.enrollment_id
+    found = await enrollment_of(platform, user_id, campus.course_id)
+    assert found is not None
+    assert (found.status, found.expires_at) == (ACTIVE, None)
+    assert await taken(platform, campus.course_id) == 1
+
+
+async def test_a_course_that_is_published_again_serves_who_waits(
+    platform: Platform, engines: Engines
+) -> None:
+    campus = limited(engines, 1)
+    (user_id,) = users(engines, Region.ASIA, 1)
+    enrolled = await enroll(platform, campus.user_id, campus.course_id)
+    await join_waitlist(platform, user_id, campus.course_id)
+    archived = {"status": CourseStatus.ARCHIVED, "archived_at": func.now()}
+    await change_course(platform, campus.course_id, **archived)
+    await cancel_enrollment(platform, enrolled.enrollment_id)
+    await recover(platform)
+    assert await enrollment_of(platform, user_id, campus.course_id) is None
+    await change_course(platform, campus.course_id, status=CourseStatus.PUBLISHED)
+    wait_copied(engines)
+    await recover(platform)
+    assert await enrollment_of(platform, user_id, campus.course_id) is not None
 
 
 async def test_who_waits_comes_in_in_order_of_arrival_from_all_regions(

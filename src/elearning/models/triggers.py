@@ -150,9 +150,12 @@ def _courses(table: Table) -> Iterator[str]:
     yield _trigger(table, "keep_instructor_name", "BEFORE INSERT OR UPDATE OF instructor_id")
     yield _trigger(table, "sum_course_ratings", "BEFORE INSERT")
     yield _always(table, "sum_course_ratings")
-    limited = "OLD.max_enrollments IS DISTINCT FROM NEW.max_enrollments"
-    event = "AFTER UPDATE OF max_enrollments"
-    yield _trigger(table, "offer_new_seats", event, when=limited)
+    changed = (
+        "OLD.max_enrollments IS DISTINCT FROM NEW.max_enrollments "
+        "OR OLD.status IS DISTINCT FROM NEW.status"
+    )
+    event = "AFTER UPDATE OF max_enrollments, status"
+    yield _trigger(table, "offer_new_seats", event, when=changed)
 
 
 def _course_statistics(table: Table) -> Iterator[str]:
