@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
 import pytest
 
+from elearning.config import Settings
 from elearning.flows import Platform
 from elearning.regions import Region
 from elearning.routing import Engines, RoutingSession
@@ -15,6 +18,7 @@ from elearning.testing.factories import (
     UserFactory,
     bound,
 )
+from tests.snapshots import connect
 
 
 @dataclass(frozen=True)
@@ -52,3 +56,15 @@ def region(request: pytest.FixtureRequest) -> Region:
 @pytest.fixture
 def campus(platform: Platform, engines: Engines) -> Campus:
     return make_campus(engines, Region.EUROPE)
+
+
+@contextmanager
+def copying_stopped(settings: Settings, subscriber: str, publisher: str) -> Iterator[None]:
+    """Let the copies of one shard's courses come later to another one."""
+    name = f"elearning_from_{publisher}"
+    with connect(settings.shard(subscriber).owner_url) as owner:
+        owner.execute(f"ALTER SUBSCRIPTION {name} DISABLE")
+        try:
+            yield
+        finally:
+            owner.execute(f"ALTER SUBSCRIPTION {name} ENABLE")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
@@ -36,9 +34,9 @@ from elearning.testing.copies import wait_copied
 from elearning.testing.databases import wait_fit
 from elearning.testing.factories import CourseReviewFactory, UserFactory, bound
 from elearning.testing.switches import Switches
-from tests.flows.conftest import make_campus
+from tests.flows.conftest import copying_stopped, make_campus
 from tests.routing.test_session import served
-from tests.snapshots import Snapshot, connect
+from tests.snapshots import Snapshot
 
 HOME = Region.SOUTH_AMERICA
 
@@ -48,18 +46,6 @@ def student(engines: Engines, region: Region = Region.OCEANIA) -> UUID:
         user_id = UserFactory.create(region=region).id
         session.commit()
     return user_id
-
-
-@contextmanager
-def copying_stopped(settings: Settings, subscriber: str, publisher: str) -> Iterator[None]:
-    """Let the copies of one shard's courses come later to another one."""
-    name = f"elearning_from_{publisher}"
-    with connect(settings.shard(subscriber).owner_url) as owner:
-        owner.execute(f"ALTER SUBSCRIPTION {name} DISABLE")
-        try:
-            yield
-        finally:
-            owner.execute(f"ALTER SUBSCRIPTION {name} ENABLE")
 
 
 @pytest.mark.parametrize("seats", [None, 2])

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, select, update
 
+from elearning.config import Settings
 from elearning.crud import get_enrollment
 from elearning.errors import (
     AlreadyEnrolled,
@@ -42,7 +43,7 @@ from elearning.regions import Region
 from elearning.routing import Engines, RoutingSession
 from elearning.testing.copies import wait_copied
 from elearning.testing.factories import UserFactory, bound
-from tests.flows.conftest import Campus, make_campus
+from tests.flows.conftest import Campus, copying_stopped, make_campus
 
 ACTIVE, DROPPED = EnrollmentStatus.ACTIVE, EnrollmentStatus.DROPPED
 COMPLETED, EXPIRED = EnrollmentStatus.COMPLETED, EnrollmentStatus.EXPIRED
@@ -183,7 +184,7 @@ async def test_an_expired_enrollment_is_taken_up_again(
 
 
 async def test_a_course_that_is_published_again_serves_who_waits(
-    platform: Platform, engines: Engines
+    platform: Platform, engines: Engines, settings: Settings
 ) -> None:
     campus = limited(engines, 1)
     (user_id,) = users(engines, Region.ASIA, 1)
@@ -194,9 +195,12 @@ async def test_a_course_that_is_published_again_serves_who_waits(
     await cancel_enrollment(platform, enrolled.enrollment_id)
     await recover(platform)
     assert await enrollment_of(platform, user_id, campus.course_id) is None
-    await change_course(platform, campus.course_id, status=CourseStatus.PUBLISHED)
+    with copying_stopped(settings, "asia", "eu"):
+        await change_course(platform, campus.course_id, status=CourseStatus.PUBLISHED)
+        done = await recover(platform, age=0)
+        assert any("has not been copied to shard asia yet" in each for each in done.problems)
     wait_copied(engines)
-    await recover(platform)
+    assert (await recover(platform, age=0)).problems == []
     assert await enrollment_of(platform, user_id, campus.course_id) is not None
 
 

@@ -7,7 +7,6 @@ come late or twice: `settle` ends a claim from what the rows say.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -16,14 +15,18 @@ from elearning.crud import EmailClaim, HeldClaim
 from elearning.email_hash import email_hash, home_of_hash
 from elearning.errors import (
     Conflict,
+    CourseNotCopied,
+    CourseNotFound,
+    CourseNotOpen,
     ElearningError,
     EmailTaken,
     NotFound,
     SettingsError,
 )
+from elearning.flows.copies import status_at_home
 from elearning.flows.platform import Platform
 from elearning.ids import created_at_of, new_id, region_of
-from elearning.models import ClaimKind, ClaimResult, ClaimStatus
+from elearning.models import ClaimKind, ClaimResult, ClaimStatus, CourseStatus
 from elearning.regions import Region
 from elearning.routing import Token
 
@@ -92,17 +95,33 @@ async def settle(platform: Platform, claim: HeldClaim) -> ClaimResult:
     """End a claim: confirm what was used, release what was not. Safe at any time, and again.
 
     An offer of the waiting list is taken up first: nobody loses a place because a shard was down.
+
+    Raises:
+        CourseNotCopied: the course of an offer has been published just now; try again.
+        NodeUnavailable: a primary does not answer; try again.
     """
     if claim.offered:
-        # Enrolled already, the account or the course is gone: the next one gets the seat.
-        with suppress(Conflict, NotFound):
-            await use_seat(platform, claim)
+        await _take_up(platform, claim)
     result = await decide(platform, claim)
     if result is ClaimResult.USED:
         await confirm(platform, claim)
     else:
         await release(platform, claim)
     return result
+
+
+async def _take_up(platform: Platform, claim: HeldClaim) -> None:
+    """Enroll who was offered a seat; where that is refused, the next one gets it."""
+    try:
+        await use_seat(platform, claim)
+    except (CourseNotFound, CourseNotOpen) as error:
+        if await status_at_home(platform, claim.course_id) is CourseStatus.PUBLISHED:
+            # The copy here is not as new as the offer.
+            here = platform.engines.home(region_of(claim.holder_id))
+            raise CourseNotCopied(course_id=claim.course_id, shard=here, seconds=0) from error
+    except (Conflict, NotFound):
+        # Enrolled already, or the account is gone.
+        return
 
 
 async def claim_address(

@@ -14,7 +14,7 @@ from elearning.flows.platform import Platform
 from elearning.ids import region_of
 from elearning.models import Course, CourseStatus
 
-__all__ = ["find_copy"]
+__all__ = ["find_copy", "status_at_home"]
 
 _PAUSE = 0.02  # seconds between two looks; a copy takes a few milliseconds as a rule
 
@@ -43,8 +43,7 @@ async def find_copy(platform: Platform, user_id: UUID, course_id: UUID) -> bool:
     limited = await platform.on_primary(here, check_enrollment, user_id, course_id)
     if limited is not None:
         return limited
-    home = platform.engines.home(region_of(course_id))
-    status = await platform.on_primary(home, _status_of, course_id)
+    status = await status_at_home(platform, course_id)
     if status is None:
         raise CourseNotFound(course_id=course_id)
     if status is not CourseStatus.PUBLISHED:
@@ -58,6 +57,16 @@ async def find_copy(platform: Platform, user_id: UUID, course_id: UUID) -> bool:
             raise CourseNotCopied(course_id=course_id, shard=here, seconds=longest)
         await asyncio.sleep(_PAUSE)
     return limited
+
+
+async def status_at_home(platform: Platform, course_id: UUID) -> CourseStatus | None:
+    """Return the status of a course at its home, or None where there is no such course.
+
+    Raises:
+        NodeUnavailable: the home's primary does not answer.
+    """
+    home = platform.engines.home(region_of(course_id))
+    return await platform.on_primary(home, _status_of, course_id)
 
 
 def _status_of(connection: Connection, course_id: UUID) -> CourseStatus | None:

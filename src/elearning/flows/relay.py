@@ -27,7 +27,7 @@ from elearning.documents import (
     insert_once,
     mongo_errors,
 )
-from elearning.errors import ElearningError, NodeUnavailable, PoolExhausted
+from elearning.errors import CourseNotCopied, ElearningError, NodeUnavailable, PoolExhausted
 from elearning.flows.claims import settle
 from elearning.flows.platform import Platform
 from elearning.models import ClaimStatus, OutboxMessage
@@ -85,7 +85,7 @@ _HANDLERS: dict[str, Callable[[_Delivery], Awaitable[None]]] = {
     "claim_released": _claim_released,
     "seat_offered": _seat_offered,
 }
-_TRANSIENT = (NodeUnavailable, PoolExhausted, OperationalError)
+_TRANSIENT = (NodeUnavailable, PoolExhausted, CourseNotCopied, OperationalError)
 """What says nothing about a message: it is delivered later."""
 _FOR_MONGODB = frozenset({"user_registered", "user_deleted", "lesson_content"})
 
