@@ -10,6 +10,7 @@ from time import monotonic
 import pytest
 
 from elearning.cluster.embedded import EmbeddedCluster
+from elearning.cluster.embedded.processes import wait_until
 from elearning.cluster.health import HealthReport, check_health
 from elearning.config import MongoSettings, Settings
 from elearning.flows import Platform, SimulatedGateway, purchase, register
@@ -99,7 +100,8 @@ def test_a_killed_node(settings: Settings, cluster: EmbeddedCluster, name: str) 
     assert list(problems(report)) == [name]
     assert not report.ok
     assert report.totals.missing == (["mongodb"] if name == "mongodb" else [])
-    assert health(settings).ok
+    # The copies go on a moment after their servers.
+    assert wait_until(lambda: health(settings).ok, 10)
 
 
 @pytest.mark.parametrize("name", ["eu-replica-1", "asia-primary", "mongodb"])
