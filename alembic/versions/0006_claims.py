@@ -78,6 +78,13 @@ def upgrade() -> None:
             comment="a user of this shard; the row outlives the account",
         ),
         sa.Column(
+            "offered",
+            sa.Boolean(),
+            server_default=sa.text("false"),
+            nullable=False,
+            comment="used after the waiting list had offered it; kept for ever",
+        ),
+        sa.Column(
             "decided_at",
             sa.DateTime(timezone=True),
             server_default=sa.text("clock_timestamp()"),
@@ -397,7 +404,7 @@ def upgrade() -> None:
         ),
     )
     run(
-        "ALTER TABLE courses ADD CONSTRAINT ck_courses_access_days CHECK (access_days > 0) NOT VALID"
+        "ALTER TABLE courses ADD CONSTRAINT ck_courses_access_days CHECK (access_days BETWEEN 1 AND 36500) NOT VALID"
     )
     # The column is new: there is nothing to look at.
     run(

@@ -300,3 +300,21 @@ def test_nothing_is_lost_or_doubled_while_people_write(
     assert rows(settings, "na", "SELECT count(*) FROM course_prerequisites") == [(1,)]
     copy = copy_of(settings, "eu", "na")
     assert (copy.ok, copy.errors) == (True, 0)
+
+
+def test_ratings_that_drifted_are_summed_up_anew(settings: Settings) -> None:
+    course = add_course(settings, "europe", "Rated")
+    until(lambda: titles(settings, "na") == {"Rated"})
+    rows(
+        settings,
+        "asia",
+        "INSERT INTO course_statistics (course_id, region_code, rating_sum, total_ratings) "
+        f"VALUES ('{course}', 5, 8, 2)",
+    )
+    ratings = "SELECT rating_sum, total_ratings FROM courses"
+    until(lambda: rows(settings, "eu", ratings) == [(8, 2)])
+    for shard in ("eu", "na"):
+        rows(settings, shard, "UPDATE courses SET rating_sum = 0, total_ratings = 0")
+    rows(settings, "na", f"COMMENT ON SUBSCRIPTION {FROM_EU} IS ''")
+    reconciled(settings)
+    assert rows(settings, "eu", ratings) == rows(settings, "na", ratings) == [(8, 2)]

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, text, update
 
+from elearning.cluster.embedded.processes import wait_until
+from elearning.config import Settings
 from elearning.errors import (
     AlreadyEnrolled,
+    ClaimReleased,
     CourseFull,
     CourseNotFound,
     CourseNotOpen,
+    MisroutedRow,
     SeatsFree,
 )
 from elearning.ids import new_id
-from elearning.routing import RoutingSession
+from elearning.models import Course
+from elearning.routing import Engines, RoutingSession
 from tests.models.seats import Seats, make_seats
+from tests.snapshots import connect
 
 FIRST, SECOND, THIRD = new_id("asia"), new_id("oceania"), new_id("asia")
 """Users of other shards."""
@@ -134,7 +141,8 @@ def test_offer_new_seats_passes_over_who_has_one(full: Seats) -> None:
     full.claim(FIRST, forced=True)
     full.limit(3)
     assert (full.taken, offered(full)) == (3, [SECOND])
-    assert full.line == [(FIRST, "offered"), (SECOND, "offered")]
+    # Whoever has got a seat otherwise waits no more.
+    assert full.line == [(FIRST, "left"), (SECOND, "offered")]
 
 
 def test_an_archived_course_offers_no_seats(full: Seats) -> None:
@@ -155,9 +163,69 @@ def test_an_offer_is_as_good_as_a_claim(session: RoutingSession) -> None:
     assert seats.taken == 1
 
 
-def test_an_offer_may_be_older_than_an_hour(session: RoutingSession) -> None:
+def test_an_offer_may_be_older_than_an_hour(session: RoutingSession, settings: Settings) -> None:
     seats = make_seats(session, 1)
     user_id = seats.somebody()
     old = UUID(bytes=bytes(6) + new_id("europe").bytes[6:])
+    session.commit()
+    with connect(settings.shard("eu").owner_url) as owner:
+        owner.execute(
+            "INSERT INTO claims (id, kind, fact, holder_id, offered) "
+            "VALUES (%s, 'seat', uuid_send(%s), %s, true)",
+            [old, seats.course_id, user_id],
+        )
     enrollment_id = seats.call("enroll_user", user_id, seats.course_id, old, True)
     assert seats.claim_of(enrollment_id) == old
+
+
+def test_a_limit_that_is_raised_meanwhile_is_seen_by_who_joins(
+    engines: Engines, full: Seats
+) -> None:
+    """Whoever waits for the seats' row reads the limit after that."""
+    full.session.commit()
+    with (
+        ThreadPoolExecutor(1) as thread,
+        RoutingSession(engines=engines, region="europe") as teacher,
+        RoutingSession(engines=engines, region="europe") as waiting,
+    ):
+        teacher.execute(update(Course).values(max_enrollments=2))
+        pid = waiting.scalar(text("SELECT pg_backend_pid()"))
+        joined = thread.submit(waiting.scalar, select(func.join_waitlist(full.course_id, FIRST)))
+        blocked = text("SELECT cardinality(pg_blocking_pids(:pid)) > 0")
+        assert wait_until(lambda: bool(teacher.scalar(blocked, {"pid": pid})), 10)
+        teacher.commit()
+        with pytest.raises(SeatsFree):
+            joined.result(10)
+
+
+def test_seats_are_written_at_the_home_alone(session: RoutingSession) -> None:
+    for routine in (
+        func.claim_seat(new_id("europe"), new_id("asia"), FIRST),
+        func.join_waitlist(new_id("asia"), FIRST),
+    ):
+        with pytest.raises(MisroutedRow, match="region code 5"):
+            session.scalar(select(routine))
+        session.rollback()
+
+
+def test_a_claim_of_somebody_else_is_no_seat(session: RoutingSession) -> None:
+    seats = make_seats(session, 1)
+    first, second = seats.somebody(), seats.somebody()
+    claim_id = seats.claim_of(seats.enroll(first))
+    session.commit()
+    for stranger in (claim_id, new_id("europe")):
+        with pytest.raises(ClaimReleased):
+            seats.call("enroll_user", second, seats.course_id, stranger)
+        session.rollback()
+
+
+def test_all_free_seats_are_offered(full: Seats, settings: Settings) -> None:
+    """As after a limit that somebody changed past the triggers."""
+    join(full, FIRST)
+    full.session.commit()
+    with connect(settings.shard("eu").owner_url) as owner:
+        owner.execute(
+            "SET session_replication_role = replica; UPDATE courses SET max_enrollments = 2"
+        )
+    full.call("offer_all_seats")
+    assert (full.taken, offered(full)) == (2, [FIRST])

@@ -4,7 +4,7 @@
 CREATE OR REPLACE FUNCTION claim_seat(
     p_claim_id uuid, p_course_id uuid, p_user_id uuid, p_forced boolean DEFAULT false
 )
-RETURNS TABLE (claim_id uuid, claim_status text)
+RETURNS TABLE (claim_id uuid, claim_status text, was_offered boolean)
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = public, pg_temp
@@ -15,6 +15,7 @@ DECLARE
 BEGIN
     PERFORM require_read_committed();
     PERFORM require_fresh_claim(p_claim_id);
+    PERFORM require_home('claims', p_course_id);
     SELECT * INTO v_course FROM courses WHERE id = p_course_id;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'no course %', p_course_id USING
@@ -35,9 +36,9 @@ BEGIN
 
     -- Looked at after that: the last seat may have gone to the same user just now.
     RETURN QUERY
-        SELECT c.id, c.status::text FROM claims AS c WHERE c.id = p_claim_id
+        SELECT c.id, c.status::text, c.offered FROM claims AS c WHERE c.id = p_claim_id
         UNION ALL
-        SELECT c.id, c.status::text FROM claims AS c
+        SELECT c.id, c.status::text, c.offered FROM claims AS c
         WHERE c.kind = 'seat' AND c.fact = uuid_send(p_course_id)
             AND c.holder_id = p_user_id AND c.status <> 'released'
             AND c.id <> p_claim_id
@@ -56,6 +57,8 @@ BEGIN
     INSERT INTO claims (id, kind, fact, holder_id)
     VALUES (p_claim_id, 'seat', uuid_send(p_course_id), p_user_id);
     UPDATE course_seats AS s SET taken = s.taken + 1 WHERE s.course_id = p_course_id;
-    RETURN QUERY SELECT p_claim_id, 'pending';
+    -- Who has a seat waits no more.
+    PERFORM leave_waitlist(p_course_id, p_user_id);
+    RETURN QUERY SELECT p_claim_id, 'pending', false;
 END;
 $$;

@@ -11,15 +11,17 @@ DECLARE
     v_taken integer;
 BEGIN
     PERFORM require_read_committed();
-    SELECT * INTO v_course FROM courses WHERE id = p_course_id;
-    IF NOT FOUND THEN
+    PERFORM require_home('waitlist', p_course_id);
+    IF NOT EXISTS (SELECT FROM courses WHERE id = p_course_id) THEN
         RAISE EXCEPTION 'no course %', p_course_id USING
             ERRCODE = 'LE012', DETAIL = jsonb_build_object('course_id', p_course_id)::text;
     END IF;
-    PERFORM require_open(v_course);
     INSERT INTO course_seats (course_id) VALUES (p_course_id) ON CONFLICT DO NOTHING;
-    -- Locked: a seat that comes free meanwhile is offered to whoever waits by then.
+    -- Locked before the limit is read: a seat that comes free meanwhile, or a limit that is
+    -- raised, is for whoever waits by then.
     SELECT taken INTO v_taken FROM course_seats WHERE course_id = p_course_id FOR NO KEY UPDATE;
+    SELECT * INTO v_course FROM courses WHERE id = p_course_id;
+    PERFORM require_open(v_course);
     IF EXISTS (
         SELECT FROM claims WHERE kind = 'seat' AND fact = uuid_send(p_course_id)
             AND holder_id = p_user_id AND status <> 'released'

@@ -11,13 +11,13 @@ DECLARE
     v_entry waitlist%ROWTYPE;
     v_claim_id uuid;
 BEGIN
+    -- Locked before anything is looked at: whoever joins the list does the same.
+    PERFORM FROM course_seats WHERE course_id = p_course_id FOR NO KEY UPDATE;
     SELECT * INTO v_course FROM courses WHERE id = p_course_id;
     LOOP
         EXIT WHEN v_course.status <> 'published';
-        -- Locked: whoever joins the list looks at this row first.
         PERFORM FROM course_seats
-        WHERE course_id = p_course_id AND taken < coalesce(v_course.max_enrollments, 2147483647)
-        FOR NO KEY UPDATE;
+        WHERE course_id = p_course_id AND taken < coalesce(v_course.max_enrollments, 2147483647);
         EXIT WHEN NOT FOUND;
         SELECT * INTO v_entry FROM waitlist
         WHERE course_id = p_course_id AND status = 'waiting'

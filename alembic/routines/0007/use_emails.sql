@@ -11,6 +11,7 @@ DECLARE
     v_id uuid;
     v_fact bytea;
     v_claimed uuid;
+    v_holder uuid;
 BEGIN
     PERFORM require_read_committed();
     FOR v_id, v_fact IN
@@ -19,11 +20,14 @@ BEGIN
     LOOP
         PERFORM require_fresh_claim(v_id);
         IF is_home(claim_home('email', v_fact)) THEN
-            SELECT claim_id INTO v_claimed FROM claim_email(v_id, v_fact, p_user_id);
-            IF v_claimed <> v_id THEN
+            SELECT claim_id, holder_id INTO v_claimed, v_holder
+            FROM claim_email(v_id, v_fact, p_user_id);
+            IF v_holder <> p_user_id THEN
                 RAISE EXCEPTION 'email address taken' USING
                     ERRCODE = 'LE021', DETAIL = jsonb_build_object('email', p_email)::text;
             END IF;
+            -- Another request for the same account may have been quicker.
+            v_id := v_claimed;
             PERFORM confirm_claim(v_id);
         END IF;
         PERFORM use_claim(v_id, 'email', v_fact, p_user_id);

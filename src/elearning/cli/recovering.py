@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,10 +47,17 @@ def recover_command(
 
 
 async def _recover(settings: Settings, age: float | None, *, forget: bool) -> tuple[Recovered, int]:
+    from elearning.errors import NodeUnavailable
     from elearning.flows import Platform, forget_old_email_keys, recover
 
-    async with Platform(settings) as platform:
+    platform = Platform(settings)
+    try:
+        # Without MongoDB, its messages stay, and all else is done.
+        with suppress(NodeUnavailable):
+            await platform.open()
         done = await recover(platform, age=age)
         # Only when every address is claimed under the keys that stay.
         forgotten = await forget_old_email_keys(platform) if forget and not done.problems else 0
+    finally:
+        await platform.close()
     return done, forgotten

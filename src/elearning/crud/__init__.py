@@ -6,6 +6,7 @@ engines of `elearning.routing.Engines`, which translate those of the database.
 """
 
 from elearning.crud.claims import (
+    FIRST,
     EmailClaim,
     HeldClaim,
     claim_email,
@@ -18,6 +19,7 @@ from elearning.crud.claims import (
     forget_email_key,
     held_claims,
     lose_claim,
+    offer_all_seats,
     pending_claims,
     prune_claims,
     release_claim,
@@ -30,6 +32,7 @@ from elearning.crud.courses import (
     Seats,
     figures_of,
     get_course,
+    seats_at_home,
     seats_of,
 )
 from elearning.crud.enrollments import (
@@ -65,6 +68,7 @@ from elearning.crud.users import (
 from elearning.crud.waitlist import join_waitlist, leave_waitlist
 
 __all__ = [
+    "FIRST",
     "SEAT_HOLDERS",
     "CourseFigures",
     "EmailClaim",
@@ -108,9 +112,11 @@ __all__ = [
     "lose_claim",
     "mark_lesson_complete",
     "mark_lesson_open",
+    "offer_all_seats",
     "pending_claims",
     "prune_claims",
     "release_claim",
+    "seats_at_home",
     "seats_of",
     "settle_claim",
     "unclaimed_enrollments",

@@ -21,6 +21,7 @@ from elearning.regions import Region
 from elearning.routing import Reader
 
 __all__ = [
+    "FIRST",
     "EmailClaim",
     "HeldClaim",
     "claim_email",
@@ -33,12 +34,16 @@ __all__ = [
     "forget_email_key",
     "held_claims",
     "lose_claim",
+    "offer_all_seats",
     "pending_claims",
     "prune_claims",
     "release_claim",
     "settle_claim",
     "used_claims",
 ]
+
+FIRST = UUID(int=0)
+"""Before all ids."""
 
 Executor = Connection | Session
 """What runs a statement: also by itself, without a transaction around it."""
@@ -119,11 +124,15 @@ def claim_seat(
         ClaimTooOld: the claim is not new.
     """
     found = func.claim_seat(claim_id, course_id, user_id, forced).table_valued(
-        "claim_id", "claim_status"
+        "claim_id", "claim_status", "was_offered"
     )
-    row = executor.execute(select(found.c.claim_id, found.c.claim_status)).one()
+    row = executor.execute(
+        select(found.c.claim_id, found.c.claim_status, found.c.was_offered)
+    ).one()
     status = ClaimStatus(row.claim_status)
-    return HeldClaim(row.claim_id, ClaimKind.SEAT, course_id.bytes, user_id, status)
+    return HeldClaim(
+        row.claim_id, ClaimKind.SEAT, course_id.bytes, user_id, status, row.was_offered
+    )
 
 
 def claim_email(executor: Executor, claim: EmailClaim, user_id: UUID) -> HeldClaim:
@@ -174,15 +183,18 @@ def find_holder(session: Reader, fact: bytes) -> UUID | None:
     return holder
 
 
-def pending_claims(executor: Executor, *, age: float, limit: int) -> Sequence[HeldClaim]:
-    """Return claims there that have been pending for longer than ``age`` seconds, oldest first."""
+def pending_claims(
+    executor: Executor, *, age: float, limit: int, after: UUID = FIRST
+) -> Sequence[HeldClaim]:
+    """Return claims there that have been pending for longer than ``age`` seconds, by their ids."""
     rows = executor.execute(
         select(*_COLUMNS)
         .where(
             Claim.status == _constant(ClaimStatus.PENDING, Claim.status),
             Claim.created_at < func.now() - func.make_interval(0, 0, 0, 0, 0, 0, age),
+            Claim.id > after,
         )
-        .order_by(Claim.created_at)
+        .order_by(Claim.id)
         .limit(limit)
     )
     return [HeldClaim(*row) for row in rows]
@@ -233,6 +245,11 @@ def lose_claim(executor: Executor, claim_id: UUID) -> bool:
     """Note here that a claim is not there any more; tell whether it was used."""
     lost: bool = executor.execute(select(func.lose_claim(claim_id))).scalar_one()
     return lost
+
+
+def offer_all_seats(executor: Executor) -> None:
+    """Offer the free seats of all courses there that somebody waits for."""
+    executor.execute(select(func.offer_all_seats()))
 
 
 def prune_claims(executor: Executor) -> int:

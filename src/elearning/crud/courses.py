@@ -10,10 +10,24 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import selectinload
 
 from elearning.errors import CourseNotFound
-from elearning.models import Course, CourseModule, CourseStatistics, EnrollmentStatus
+from elearning.models import (
+    Course,
+    CourseModule,
+    CourseSeats,
+    CourseStatistics,
+    EnrollmentStatus,
+)
 from elearning.routing import Reader
 
-__all__ = ["SEAT_HOLDERS", "CourseFigures", "Seats", "figures_of", "get_course", "seats_of"]
+__all__ = [
+    "SEAT_HOLDERS",
+    "CourseFigures",
+    "Seats",
+    "figures_of",
+    "get_course",
+    "seats_at_home",
+    "seats_of",
+]
 
 SEAT_HOLDERS = (EnrollmentStatus.ACTIVE, EnrollmentStatus.COMPLETED)
 """The states of an enrollment that hold a seat."""
@@ -46,6 +60,16 @@ def seats_of(session: Reader, course_id: UUID) -> Seats | None:
         select(Course.max_enrollments, taken).where(Course.id == course_id)
     ).one_or_none()
     return None if row is None else Seats(row[0], int(row[1]))
+
+
+def seats_at_home(session: Reader, course_id: UUID) -> Seats | None:
+    """Return the seats of a course, on a node of its home, or None where it is not there."""
+    row = session.execute(
+        select(Course.max_enrollments, func.coalesce(CourseSeats.taken, 0))
+        .join(CourseSeats, CourseSeats.course_id == Course.id, isouter=True)
+        .where(Course.id == course_id)
+    ).one_or_none()
+    return None if row is None else Seats(row[0], row[1])
 
 
 @dataclass(frozen=True, slots=True)

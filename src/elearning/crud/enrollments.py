@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from elearning.crud.claims import FIRST
 from elearning.crud.courses import SEAT_HOLDERS
 from elearning.errors import EnrollmentNotActive, EnrollmentNotFound
 from elearning.models import Course, Enrollment, EnrollmentStatus
@@ -179,7 +180,9 @@ def lock_seats(session: Session, courses: Sequence[UUID]) -> None:
     session.execute(select(func.lock_seats(cast(sorted(set(courses)), ARRAY(Uuid)))))
 
 
-def unclaimed_enrollments(session: Session, *, limit: int = 500) -> Sequence[Unclaimed]:
+def unclaimed_enrollments(
+    session: Session, *, limit: int = 500, after: UUID = FIRST
+) -> Sequence[Unclaimed]:
     """Return enrollments of the session's shard without a seat, in courses with a limit."""
     rows = session.execute(
         select(Enrollment.id, Enrollment.user_id, Enrollment.course_id)
@@ -188,6 +191,7 @@ def unclaimed_enrollments(session: Session, *, limit: int = 500) -> Sequence[Unc
             Course.max_enrollments.is_not(None),
             Enrollment.status.in_(SEAT_HOLDERS),
             Enrollment.claim_id.is_(None),
+            Enrollment.id > after,
         )
         .order_by(Enrollment.id)
         .limit(limit)

@@ -7,11 +7,6 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from pymongo.errors import PyMongoError
-from sqlalchemy.exc import SQLAlchemyError
-
-from elearning.errors import ElearningError
-
 __all__ = ["Background"]
 
 logger = logging.getLogger("elearning.flows")
@@ -64,5 +59,5 @@ class Background:
 async def _quietly(work: Coroutine[Any, Any, object]) -> None:
     try:
         await work
-    except (ElearningError, SQLAlchemyError, PyMongoError) as error:
-        logger.warning("left for recovery: %s", error)
+    except Exception as error:  # noqa: BLE001 - nobody waits for it, and recovery does it again
+        logger.warning("left for recovery: %s: %s", type(error).__name__, error)

@@ -10,16 +10,14 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from elearning import crud
-from elearning.crud import HeldClaim, Seats, get_course, seats_of
+from elearning.crud import HeldClaim, Seats, get_course, seats_at_home
 from elearning.documents import CourseContent, mongo_errors
 from elearning.errors import (
     AlreadyEnrolled,
     ClaimReleased,
     ClaimTooOld,
-    Conflict,
     CourseFull,
     NodeUnavailable,
-    NotFound,
 )
 from elearning.flows import claims
 from elearning.flows.copies import find_copy
@@ -171,7 +169,10 @@ async def _enroll_abroad(platform: Platform, user_id: UUID, course_id: UUID, tok
             enrollment_id = await claims.use_seat(platform, claim, token=token)
         except (ClaimReleased, ClaimTooOld):
             await claims.settle(platform, claim)
-        except (Conflict, NotFound):
+        except NodeUnavailable:
+            # It may have been done: recovery looks.
+            raise
+        except Exception:
             platform.background.start(_give_up(platform, claim))
             raise
         else:
@@ -189,7 +190,7 @@ async def _seats(
     platform: Platform, region: Region, course_id: UUID, consistency: Consistency
 ) -> Seats | None:
     async with platform.read_session(region, consistency=consistency) as session:
-        return await session.run_sync(seats_of, course_id)
+        return await session.run_sync(seats_at_home, course_id)
 
 
 async def _content_ids(course_id: UUID) -> dict[UUID, tuple[UUID, ...]] | None:

@@ -8,24 +8,23 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from elearning import crud
-from elearning.crud import EmailClaim, HeldClaim, Unclaimed
+from elearning.crud import FIRST, EmailClaim, HeldClaim, Unclaimed
 from elearning.email_hash import email_hash, home_of_hash, key_id
-from elearning.errors import ElearningError, EmailTaken
+from elearning.errors import EmailTaken, InvalidInput, SettingsError
 from elearning.flows import claims
 from elearning.flows.platform import Platform
-from elearning.flows.relay import deliver_all, wake
+from elearning.flows.relay import count_set_aside, deliver_all, wake
 from elearning.ids import new_id, region_of
 from elearning.regions import Region
+from elearning.text import first_line
 
 __all__ = ["Recovered", "forget_old_email_keys", "keep_recovering", "recover"]
 
 logger = logging.getLogger("elearning.recovery")
 
 _BATCH = 500
-_FIRST = UUID(int=0)
+_LONGEST = 10**9  # seconds
 
 
 @dataclass(slots=True)
@@ -62,7 +61,16 @@ async def recover(platform: Platform, *, age: float | None = None, adopt: bool =
 
     Returns:
         What was done; a shard that does not answer is one of the problems.
+
+    Raises:
+        InvalidInput: the age is no number of seconds.
     """
+    given: object = age
+    if given is not None and not (
+        isinstance(given, int | float) and type(given) is not bool and 0 <= given <= _LONGEST
+    ):
+        message = f"an age of {given!r}: expected seconds, 0 to {_LONGEST}"
+        raise InvalidInput(message)
     done = Recovered()
     older = platform.settings.limits.claim_age if age is None else age
     shards = [shard.name for shard in platform.settings.shards if shard.regions]
@@ -73,7 +81,7 @@ async def recover(platform: Platform, *, age: float | None = None, adopt: bool =
         await _note(done, _settle(platform, shard, older, done))
         if adopt:
             await _note(done, _compare_there(platform, shard, done))
-            await _note(done, _compare_here(platform, shard))
+            await _note(done, _compare_here(platform, shard, done))
             await _note(done, _adopt_seats(platform, shard, done))
             await _note(done, _adopt_emails(platform, shard, done))
         await _note(done, _prune(platform, shard, done))
@@ -106,10 +114,19 @@ async def forget_old_email_keys(platform: Platform) -> int:
         How many claims were given back.
 
     Raises:
-        SettingsError: there are several shards, and no key.
+        SettingsError: there are several shards, and no key; or accounts without a claim.
         NodeUnavailable: a primary does not answer; run it again.
     """
     known = [key_id(key) for key in claims.email_keys(platform)]
+    for shard in platform.settings.shards:
+        for key in known if shard.regions else ():
+            async with platform.session(shard.regions[0]) as session:
+                if await session.run_sync(crud.unclaimed_users, key, limit=1):
+                    raise SettingsError(
+                        variable="ELEARNING_EMAIL_KEYS",
+                        problem=f"has a key under which not all accounts of shard {shard.name} "
+                        "are claimed: recover first",
+                    )
     number = 0
     for shard in platform.settings.shards:
         if shard.regions and known:
@@ -123,8 +140,8 @@ async def _note(done: Recovered, work: Awaitable[None]) -> None:
     """Do one thing; what goes wrong with it stops no other."""
     try:
         await work
-    except (ElearningError, SQLAlchemyError) as error:
-        problem = str(error).splitlines()[0]
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is one of the problems
+        problem = first_line(error)
         if problem not in done.problems:
             done.problems.append(problem)
 
@@ -142,9 +159,14 @@ async def _deliver(platform: Platform, done: Recovered) -> None:
 
 
 async def _settle(platform: Platform, shard: str, age: float, done: Recovered) -> None:
-    found = await platform.on_primary(shard, crud.pending_claims, age=age, limit=_BATCH)
-    for claim in found:
-        await _note(done, _settle_one(platform, claim, done))
+    await platform.on_primary(shard, crud.offer_all_seats)
+    after = FIRST
+    while found := await platform.on_primary(
+        shard, crud.pending_claims, age=age, limit=_BATCH, after=after
+    ):
+        after = found[-1].id
+        for claim in found:
+            await _note(done, _settle_one(platform, claim, done))
 
 
 async def _settle_one(platform: Platform, claim: HeldClaim, done: Recovered) -> None:
@@ -154,28 +176,40 @@ async def _settle_one(platform: Platform, claim: HeldClaim, done: Recovered) -> 
 
 async def _compare_there(platform: Platform, shard: str, done: Recovered) -> None:
     """Give back confirmed claims that the holder's shard knows nothing of: it was promoted."""
-    after = _FIRST
+    after = FIRST
     while found := await platform.on_primary(
         shard, crud.confirmed_claims, after=after, limit=_BATCH
     ):
         after = found[-1].id
         for here, some in _by_shard(platform, found, lambda claim: region_of(claim.holder_id)):
-            used = await platform.on_primary(here, crud.used_claims, [each.id for each in some])
-            for claim in some:
-                if claim.id not in used:
-                    await _note(done, _settle_one(platform, claim, done))
+            await _note(done, _settle_unused(platform, here, some, done))
 
 
-async def _compare_here(platform: Platform, shard: str) -> None:
+async def _compare_here(platform: Platform, shard: str, done: Recovered) -> None:
     """Forget used claims that the fact's shard knows nothing of; they are made anew then."""
-    after = _FIRST
+    after = FIRST
     while found := await platform.on_primary(shard, crud.claims_in_use, after=after, limit=_BATCH):
         after = found[-1].id
         for there, some in _by_shard(platform, found, lambda claim: claim.home):
-            held = await platform.on_primary(there, crud.held_claims, [each.id for each in some])
-            for claim in some:
-                if claim.id not in held:
-                    await platform.on_primary(shard, crud.lose_claim, claim.id)
+            await _note(done, _lose_unheld(platform, shard, there, some))
+
+
+async def _settle_unused(
+    platform: Platform, here: str, some: Sequence[HeldClaim], done: Recovered
+) -> None:
+    used = await platform.on_primary(here, crud.used_claims, [each.id for each in some])
+    for claim in some:
+        if claim.id not in used:
+            await _note(done, _settle_one(platform, claim, done))
+
+
+async def _lose_unheld(
+    platform: Platform, here: str, there: str, some: Sequence[HeldClaim]
+) -> None:
+    held = await platform.on_primary(there, crud.held_claims, [each.id for each in some])
+    for claim in some:
+        if claim.id not in held:
+            await platform.on_primary(here, crud.lose_claim, claim.id)
 
 
 def _by_shard(
@@ -188,10 +222,15 @@ def _by_shard(
 
 
 async def _adopt_seats(platform: Platform, shard: str, done: Recovered) -> None:
-    async with platform.session(_region(platform, shard)) as session, session.begin():
-        found = await session.run_sync(crud.unclaimed_enrollments)
-    for each in found:
-        await _note(done, _adopt_seat(platform, each, done))
+    after = FIRST
+    while True:
+        async with platform.session(_region(platform, shard)) as session, session.begin():
+            found = await session.run_sync(crud.unclaimed_enrollments, after=after)
+        if not found:
+            return
+        after = found[-1].enrollment_id
+        for each in found:
+            await _note(done, _adopt_seat(platform, each, done))
 
 
 async def _adopt_seat(platform: Platform, each: Unclaimed, done: Recovered) -> None:
@@ -228,19 +267,30 @@ async def _adopt_email(
     if there != platform.engines.home(region):
         held = await platform.on_primary(there, crud.claim_email, claim, user_id)
         if held.holder_id != user_id:
-            # Of whom, is not told: the address is known at their home only.
-            message = f"user {user_id} has an address that another account claims: change one"
-            raise EmailTaken(message)
+            raise _taken(user_id)
         claim = EmailClaim(held.id, claim.fact)
-    async with platform.session(region) as session, session.begin():
-        await session.run_sync(crud.adopt_email, user_id, email, claim)
+    try:
+        async with platform.session(region) as session, session.begin():
+            await session.run_sync(crud.adopt_email, user_id, email, claim)
+    except EmailTaken:
+        raise _taken(user_id) from None
     if held is not None:
         await claims.confirm(platform, held)
     done.adopted += 1
 
 
+def _taken(user_id: UUID) -> EmailTaken:
+    # Whose else it is, is not told, nor the address: that is known at home only.
+    return EmailTaken(f"user {user_id} has an address that another account claims: change one")
+
+
 async def _prune(platform: Platform, shard: str, done: Recovered) -> None:
     done.pruned += await platform.on_primary(shard, crud.prune_claims)
+    if aside := await platform.on_primary(shard, count_set_aside):
+        done.problems.append(
+            f"{aside} message(s) in the outbox of shard {shard} are set aside: their column "
+            "'problem' tells why; set it to NULL to try them again"
+        )
 
 
 def _region(platform: Platform, shard: str) -> str:

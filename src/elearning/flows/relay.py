@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from pymongo.errors import PyMongoError
-from sqlalchemy import delete, exists, select
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy import Connection, delete, exists, func, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from elearning.crud import find_claim, release_claim
@@ -27,12 +26,12 @@ from elearning.documents import (
     insert_once,
     mongo_errors,
 )
-from elearning.errors import CourseNotCopied, ElearningError, NodeUnavailable, PoolExhausted
+from elearning.errors import ElearningError
 from elearning.flows.claims import settle
 from elearning.flows.platform import Platform
 from elearning.models import ClaimStatus, OutboxMessage
 
-__all__ = ["deliver", "deliver_all", "deliver_quietly", "wake"]
+__all__ = ["count_set_aside", "deliver", "deliver_all", "deliver_quietly", "wake"]
 
 logger = logging.getLogger("elearning.relay")
 
@@ -85,8 +84,8 @@ _HANDLERS: dict[str, Callable[[_Delivery], Awaitable[None]]] = {
     "claim_released": _claim_released,
     "seat_offered": _seat_offered,
 }
-_TRANSIENT = (NodeUnavailable, PoolExhausted, CourseNotCopied, OperationalError)
-"""What says nothing about a message: it is delivered later."""
+_STRANGE = (KeyError, TypeError, ValueError, AttributeError)
+"""What a message makes that is not as its handler expects; all else says nothing about it."""
 _FOR_MONGODB = frozenset({"user_registered", "user_deleted", "lesson_content"})
 
 
@@ -146,11 +145,11 @@ async def _deliver_each(
         if message.topic in _FOR_MONGODB and not mongodb_answers:
             # The driver would wait for it each time.
             continue
-        if await _comes_later(session, message, out):
-            continue
         try:
+            if await _comes_later(session, message, out):
+                continue
             message.problem = await _problem_of(platform, shard, message)
-        except _TRANSIENT as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the others go on
             mongodb_answers = mongodb_answers and message.topic not in _FOR_MONGODB
             batch.unavailable = batch.unavailable or error
             continue
@@ -166,7 +165,7 @@ async def _comes_later(session: AsyncSession, message: OutboxMessage, out: list[
         return False
     before = exists().where(
         OutboxMessage.topic == "user_registered",
-        OutboxMessage.payload["user_id"].astext == message.payload["user_id"],
+        OutboxMessage.payload["user_id"].astext == str(message.payload.get("user_id")),
         OutboxMessage.problem.is_(None),
         OutboxMessage.id < message.id,
         OutboxMessage.id.not_in(out),
@@ -178,10 +177,8 @@ async def _problem_of(platform: Platform, shard: str, message: OutboxMessage) ->
     """Deliver a message; return why that cannot be done, or None."""
     try:
         await _HANDLERS[message.topic](_Delivery(platform, shard, message.payload))
-    except _TRANSIENT:
-        raise
-    except Exception as error:
-        # Whatever is wrong with this message, the ones behind it must go on.
+    except _STRANGE as error:
+        # Such as one of a newer release; the ones behind it must go on.
         logger.exception("message %d, %r, is set aside", message.id, message.topic)
         return f"{type(error).__name__}: {error}"[:1000]
     return None
@@ -200,7 +197,7 @@ async def deliver_all(platform: Platform, *, limit: int = 100) -> int:
         while last is not None:
             try:
                 batch = await _deliver_batch(platform, shard.name, limit, after=last)
-            except _TRANSIENT as error:
+            except (ElearningError, SQLAlchemyError) as error:
                 unavailable = unavailable or error
                 break
             total += batch.delivered
@@ -215,9 +212,16 @@ async def deliver_quietly(platform: Platform, shard: str) -> None:
     """Deliver now where that is possible; what is not delivered stays for later."""
     try:
         await deliver(platform, shard)
-    except (ElearningError, SQLAlchemyError, PyMongoError) as error:
-        # What the caller did is committed: an error here would deny it.
+    except Exception as error:  # noqa: BLE001 - what the caller did is committed, and an error
+        # here would deny it.
         logger.warning("outbox of shard %s is kept for later: %s", shard, error)
+
+
+def count_set_aside(executor: Connection) -> int:
+    """Return how many messages of a shard cannot be delivered."""
+    aside = select(func.count()).where(OutboxMessage.problem.is_not(None))
+    number: int = executor.execute(aside).scalar_one()
+    return number
 
 
 def wake(platform: Platform, shard: str) -> None:

@@ -156,6 +156,9 @@ class ClaimOutcome(Base):
     holder_id: Mapped[UUID] = mapped_column(
         index=True, comment="a user of this shard; the row outlives the account"
     )
+    offered: Mapped[bool] = mapped_column(
+        server_default=false(), comment="used after the waiting list had offered it; kept for ever"
+    )
     decided_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 
     __table_args__ = (

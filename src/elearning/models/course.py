@@ -155,7 +155,7 @@ class Course(Global):
         not_blank("language"),
         CheckConstraint("price >= 0", name="price"),
         CheckConstraint("max_enrollments > 0", name="max_enrollments"),
-        CheckConstraint("access_days > 0", name="access_days"),
+        CheckConstraint("access_days BETWEEN 1 AND 36500", name="access_days"),
         CheckConstraint("duration_hours >= 0", name="duration_hours"),
         CheckConstraint("enrollment_closes_at > enrollment_opens_at", name="enrollment_closes_at"),
         CheckConstraint("total_ratings >= 0", name="total_ratings"),

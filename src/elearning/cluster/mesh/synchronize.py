@@ -15,7 +15,7 @@ from elearning.cluster.mesh.connecting import Connection
 from elearning.models import Base
 from elearning.models.publication import CopiedTable, copied_tables
 
-__all__ = ["FLEETING", "aside", "bring_in_line", "fetch"]
+__all__ = ["FLEETING", "aside", "bring_in_line", "fetch", "sum_ratings"]
 
 FLEETING = frozenset({"course_prerequisites", "course_statistics"})
 """Tables whose rows are deleted at home: a copy without a row there is deleted as well."""
@@ -117,4 +117,17 @@ def aside(table: Table) -> str:
         if isinstance(column.type, String)
         else f"{column.name} = c.{column.name} + {_ASIDE}"
         for column in sorted(unique, key=lambda column: column.name)
+    )
+
+
+def sum_ratings(connection: Connection) -> None:
+    """Sum the ratings of courses up anew where they are not what the counters say."""
+    connection.execute(
+        "UPDATE public.courses AS c "
+        "SET rating_sum = s.rating_sum, total_ratings = s.total_ratings "
+        "FROM (SELECT course_id, sum(rating_sum) AS rating_sum, "
+        "sum(total_ratings) AS total_ratings "
+        "FROM public.course_statistics GROUP BY course_id) AS s "
+        "WHERE s.course_id = c.id "
+        "AND (c.rating_sum, c.total_ratings) IS DISTINCT FROM (s.rating_sum, s.total_ratings)"
     )

@@ -18,6 +18,7 @@ DECLARE
     v_course courses%ROWTYPE;
     v_enrollment enrollments%ROWTYPE;
     v_claim_id uuid := p_claim_id;
+    v_offered boolean;
     v_expires timestamptz;
 BEGIN
     PERFORM require_read_committed();
@@ -38,8 +39,17 @@ BEGIN
     IF NOT p_offered AND p_claim_id IS NOT NULL THEN
         PERFORM require_fresh_claim(p_claim_id);
     END IF;
+    -- What is claimed here can be looked up.
+    IF p_claim_id IS NOT NULL AND is_home(region_code_of(p_course_id)) AND NOT EXISTS (
+        SELECT FROM claims
+        WHERE id = p_claim_id AND fact = uuid_send(p_course_id) AND holder_id = p_user_id
+            AND status <> 'released'
+    ) THEN
+        RAISE EXCEPTION 'claim % is not there', p_claim_id USING
+            ERRCODE = 'LE039', DETAIL = jsonb_build_object('claim_id', p_claim_id)::text;
+    END IF;
     IF p_claim_id IS NOT NULL AND NOT use_claim(
-        p_claim_id, 'seat', uuid_send(p_course_id), p_user_id
+        p_claim_id, 'seat', uuid_send(p_course_id), p_user_id, p_offered
     ) THEN
         -- Asked again: the answer was lost, or somebody else used it for the same user.
         SELECT * INTO v_enrollment FROM enrollments WHERE claim_id = p_claim_id;
@@ -66,8 +76,9 @@ BEGIN
         AND is_home(region_code_of(p_course_id))
     THEN
         -- An offer from the waiting list is as good as a claim of one's own.
-        SELECT claim_id INTO v_claim_id FROM claim_seat(new_id(v_code), p_course_id, p_user_id);
-        PERFORM use_claim(v_claim_id, 'seat', uuid_send(p_course_id), p_user_id);
+        SELECT claim_id, was_offered INTO v_claim_id, v_offered
+        FROM claim_seat(new_id(v_code), p_course_id, p_user_id);
+        PERFORM use_claim(v_claim_id, 'seat', uuid_send(p_course_id), p_user_id, v_offered);
         PERFORM confirm_claim(v_claim_id);
     END IF;
 

@@ -10,7 +10,9 @@ AS $$
 BEGIN
     IF TG_TABLE_NAME = 'courses' THEN
         NEW.instructor_name := coalesce(
-            (SELECT first_name || ' ' || last_name FROM users WHERE id = NEW.instructor_id), '');
+            -- Locked: a name that is being changed is waited for, or waits for this course.
+            (SELECT first_name || ' ' || last_name FROM users WHERE id = NEW.instructor_id
+             FOR SHARE), '');
         RETURN NEW;
     END IF;
     UPDATE courses SET instructor_name = NEW.first_name || ' ' || NEW.last_name

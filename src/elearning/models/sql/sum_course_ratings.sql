@@ -17,10 +17,10 @@ BEGIN
             -- Counters of another region come by another way: the later one must see the other.
             -- One lock for all, for a copy may bring any number of rows.
             PERFORM pg_advisory_xact_lock(hashtextextended('sum_course_ratings', 0));
-            SELECT coalesce(sum(rating_sum), 0), coalesce(sum(total_ratings), 0)
-            INTO NEW.rating_sum, NEW.total_ratings
-            FROM course_statistics WHERE course_id = NEW.id;
         END IF;
+        SELECT coalesce(sum(rating_sum), 0), coalesce(sum(total_ratings), 0)
+        INTO NEW.rating_sum, NEW.total_ratings
+        FROM course_statistics WHERE course_id = NEW.id;
         RETURN NEW;
     END IF;
     IF TG_OP <> 'DELETE' THEN
