@@ -27,7 +27,7 @@ __all__ = [
 
 _FAILOVER_SINCE = 170000
 _WAIT = 10  # seconds
-_LOOK = 1.5  # seconds
+_LOOK = 0.6  # seconds
 _PAUSE = 0.02
 _LIST = """
     SELECT s.subname, s.subenabled, s.subslotname, obj_description(s.oid, 'pg_subscription'),
