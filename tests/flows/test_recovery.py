@@ -15,7 +15,7 @@ from sqlalchemy import func, select, text, update
 from elearning import crud
 from elearning.config import Settings
 from elearning.crud import HeldClaim
-from elearning.errors import ClaimReleased, ClaimTooOld, CourseFull
+from elearning.errors import ClaimReleased, ClaimTooOld, CourseFull, InvalidInput
 from elearning.flows import (
     Platform,
     cancel_enrollment,
@@ -322,3 +322,64 @@ async def test_a_promoted_replica_lacked_the_outcomes(journey: Journey, settings
     assert await journey.state() == RELEASED
     await enroll(journey.platform, journey.students[1], journey.course_id)
     await journey.platform.background.finish()
+
+
+async def test_an_offer_is_taken_up_once_however_late(
+    journey: Journey, engines: Engines, settings: Settings
+) -> None:
+    """It was used, its home went down, the person cancelled, and more than a day went by."""
+    platform = journey.platform
+    with RoutingSession(engines=engines, region=Region.EUROPE) as session, bound(session):
+        holder = UserFactory.create(region=Region.EUROPE).id
+        session.commit()
+    enrolled = await enroll(platform, holder, journey.course_id)
+    await join_waitlist(platform, journey.student, journey.course_id)
+    async with platform.session(Region.EUROPE) as writer, writer.begin():
+        await writer.run_sync(crud.cancel_enrollment, enrolled.enrollment_id)
+    (offer,) = await platform.on_primary("eu", crud.pending_claims, age=0, limit=9)
+    assert offer.offered
+    taken_up = await claims.use_seat(platform, offer)
+    async with platform.session(Region.ASIA) as writer, writer.begin():
+        await writer.run_sync(crud.cancel_enrollment, taken_up)
+    with connect(settings.shard("asia").owner_url) as owner:
+        owner.execute("UPDATE claim_outcomes SET decided_at = decided_at - interval '25 hours'")
+    await platform.on_primary("asia", crud.prune_claims)
+    assert (await recover(platform, age=0)).problems == []
+    assert await journey.state() == ("released", "released", 0, "dropped")
+
+
+async def test_whoever_was_offered_a_seat_long_ago_may_ask_for_it(
+    journey: Journey, engines: Engines, settings: Settings
+) -> None:
+    platform = journey.platform
+    with RoutingSession(engines=engines, region=Region.EUROPE) as session, bound(session):
+        holder = UserFactory.create(region=Region.EUROPE).id
+        session.commit()
+    enrolled = await enroll(platform, holder, journey.course_id)
+    await join_waitlist(platform, journey.student, journey.course_id)
+    async with platform.session(Region.EUROPE) as writer, writer.begin():
+        await writer.run_sync(crud.cancel_enrollment, enrolled.enrollment_id)
+    old = UUID(bytes=bytes(6) + new_id("asia").bytes[6:])
+    with connect(settings.shard("eu").owner_url) as owner:
+        owner.execute("UPDATE claims SET id = %s WHERE status = 'pending'", [old])
+    await enroll(platform, journey.student, journey.course_id)
+    await platform.background.finish()
+    assert (await journey.state())[1:] == ("used", 1, "active")
+
+
+async def test_an_age_is_a_number_of_seconds(platform: Platform) -> None:
+    for age in (-1, float("nan"), float("inf"), "x", True):
+        with pytest.raises(InvalidInput, match="expected seconds"):
+            await recover(platform, age=age)  # type: ignore[arg-type]
+
+
+async def test_addresses_are_claimed_by_several_at_once(
+    platform: Platform, engines: Engines
+) -> None:
+    for region in (Region.EUROPE, Region.ASIA):
+        with RoutingSession(engines=engines, region=region) as session, bound(session):
+            UserFactory.create_batch(12, region=region)
+            session.commit()
+    for done in await asyncio.gather(*(recover(platform) for _ in range(3))):
+        assert done.problems == []
+    assert (await recover(platform)).adopted == 0

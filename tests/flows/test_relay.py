@@ -4,10 +4,11 @@ import asyncio
 from uuid import UUID
 
 import pytest
+from pymongo.errors import InvalidOperation
 from sqlalchemy import insert, select
 
 from elearning.documents import UserPreferences
-from elearning.flows import Platform, deliver, deliver_all
+from elearning.flows import Platform, deliver, deliver_all, recover
 from elearning.ids import new_id
 from elearning.models import OutboxMessage
 
@@ -84,3 +85,61 @@ async def test_a_message_that_cannot_be_delivered_is_set_aside(
     ]
     assert caplog.text.count("is set aside") == 2
     assert await deliver_all(platform) == 0
+
+
+async def test_a_message_that_says_nothing_is_set_aside_and_stops_no_other(
+    platform: Platform,
+) -> None:
+    user_id = new_id("europe")
+    async with platform.session("europe") as session, session.begin():
+        for payload in ({}, {"user_id": None}, {"user_id": "nobody"}):
+            session.add(OutboxMessage(topic="user_deleted", payload=payload))
+        session.add(
+            OutboxMessage(topic="claim_released", payload={"claim_id": "x", "home": "moon"})
+        )
+    await write(platform, user_id)
+    assert await deliver_all(platform) == 5
+    assert await UserPreferences.find({"user_id": user_id}).count() == 1
+    done = await recover(platform)
+    (problem,) = done.problems
+    assert problem.startswith("4 message(s) in the outbox of shard eu are set aside")
+    async with platform.session("europe") as session:
+        aside = (await session.scalars(select(OutboxMessage.problem))).all()
+    assert all(aside)
+    assert len(aside) == 4
+
+
+async def test_an_error_that_is_not_the_message_s_keeps_it(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a client that is closed already: the message goes out later."""
+    user_id = new_id("europe")
+    await write(platform, user_id)
+
+    async def closed(*_: object, **__: object) -> None:
+        message = "Cannot use AsyncMongoClient after close"
+        raise InvalidOperation(message)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("elearning.flows.relay.insert_once", closed)
+        with pytest.raises(InvalidOperation):
+            await deliver_all(platform)
+        assert any("after close" in problem for problem in (await recover(platform)).problems)
+    assert await deliver_all(platform) == 1
+    assert await UserPreferences.find({"user_id": user_id}).count() == 1
+
+
+async def test_preferences_are_not_made_after_they_were_deleted(platform: Platform) -> None:
+    user_id = new_id("europe")
+    async with platform.session("europe") as session, session.begin():
+        payload = {"user_id": str(user_id)}
+        session.add(OutboxMessage(topic="user_registered", payload=payload | {"preferences": {}}))
+        await session.flush()
+        session.add(OutboxMessage(topic="user_deleted", payload=payload))
+    async with platform.session("europe") as holder, holder.begin():
+        first = select(OutboxMessage).order_by(OutboxMessage.id).limit(1).with_for_update()
+        assert await holder.scalar(first)
+        # Another relay has the registration in hand: the deletion waits for it.
+        assert await deliver_all(platform) == 0
+    assert await deliver_all(platform) == 2
+    assert await UserPreferences.find({"user_id": user_id}).count() == 0

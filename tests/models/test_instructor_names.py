@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, text
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
 
-from elearning.routing import RoutingSession
+from sqlalchemy import Connection, text, update
+
+from elearning.cluster.embedded.processes import wait_until
+from elearning.models import Course, User
+from elearning.routing import Engines, RoutingSession
 from elearning.testing.factories import CourseFactory, InstructorFactory, bound
 from tests.models.support import scalar
 from tests.models.world import World
@@ -59,3 +64,34 @@ def test_keep_instructor_name_of_a_copied_course(root: Connection, world: World)
         "RETURNING instructor_name",
     )
     assert name == "Grace Hopper"
+
+
+def test_a_name_that_is_being_changed_is_waited_for(
+    engines: Engines, empty_databases: None
+) -> None:
+    assert empty_databases is None
+    with RoutingSession(engines=engines, region="europe") as session, bound(session):
+        teacher = InstructorFactory.create(first_name="Old", last_name="Name").id
+        session.commit()
+    with (
+        ThreadPoolExecutor(1) as thread,
+        RoutingSession(engines=engines, region="europe") as renaming,
+        RoutingSession(engines=engines, region="europe") as teaching,
+    ):
+        renaming.execute(update(User).where(User.id == teacher).values(first_name="New"))
+        pid = teaching.scalar(text("SELECT pg_backend_pid()"))
+
+        def add() -> UUID:
+            with bound(teaching):
+                course = CourseFactory.create(instructor=teaching.get_one(User, teacher))
+                course_id: UUID = course.id
+            teaching.commit()
+            return course_id
+
+        added = thread.submit(add)
+        blocked = text("SELECT cardinality(pg_blocking_pids(:pid)) > 0")
+        assert wait_until(lambda: bool(renaming.scalar(blocked, {"pid": pid})), 10)
+        renaming.commit()
+        course_id = added.result(10)
+    with RoutingSession(engines=engines, region="europe", consistency="primary") as session:
+        assert session.get_one(Course, course_id).instructor_name == "New Name"
