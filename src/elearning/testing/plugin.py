@@ -9,7 +9,6 @@ ones need pytest-asyncio with ``asyncio_default_fixture_loop_scope = "session"``
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -99,18 +98,22 @@ async def platform(open_platform: Platform, empty_databases: None) -> Platform: 
     """Return the platform over empty databases."""
     from pymongo.errors import PyMongoError
 
+    from elearning.errors import NodeUnavailable
     from elearning.testing.databases import wait_fit
 
     wait_fit(open_platform.engines)
     # Where a test has killed MongoDB, the driver learns it when the loop runs again, and cancels
     # what it is sending then.
-    for _ in range(3):
-        with suppress(PyMongoError):
+    for left in (2, 1, 0):
+        try:
             await open_platform.documents.client.admin.command("ping")
+            if not open_platform.documents.is_bound:
+                # A test has opened a platform of its own.
+                await open_platform.documents.open()
             break
-    if not open_platform.documents.is_bound:
-        # A test has opened a platform of its own.
-        await open_platform.documents.open()
+        except (PyMongoError, NodeUnavailable):
+            if not left:
+                raise
     return open_platform
 
 
