@@ -15,7 +15,7 @@ from sqlalchemy import func, select, text, update
 from elearning import crud
 from elearning.config import Settings
 from elearning.crud import HeldClaim
-from elearning.errors import ClaimReleased, ClaimTooOld, CourseFull, InvalidInput
+from elearning.errors import ClaimReleased, ClaimTooOld, CourseFull, CourseNotOpen, InvalidInput
 from elearning.flows import (
     Platform,
     cancel_enrollment,
@@ -383,3 +383,62 @@ async def test_addresses_are_claimed_by_several_at_once(
     for done in await asyncio.gather(*(recover(platform) for _ in range(3))):
         assert done.problems == []
     assert (await recover(platform)).adopted == 0
+
+
+async def test_enrolled_again_before_the_seat_was_given_back(journey: Journey) -> None:
+    """The message is still in the outbox: the old claim is settled first."""
+    await given_back(journey)
+    await enroll(journey.platform, journey.student, journey.course_id)
+    await journey.platform.background.finish()
+    assert await journey.state() == LIVE
+    assert (await recover(journey.platform, age=0)).problems == []
+    assert await journey.state() == LIVE
+
+
+async def test_enrolled_after_recovery_had_decided_and_not_released(journey: Journey) -> None:
+    await half_settled(journey)
+    await enroll(journey.platform, journey.student, journey.course_id)
+    await journey.platform.background.finish()
+    assert await journey.state() == LIVE
+
+
+async def test_the_same_at_home(journey: Journey, engines: Engines) -> None:
+    with RoutingSession(engines=engines, region=Region.AFRICA) as session, bound(session):
+        student = UserFactory.create(region=Region.AFRICA).id
+        session.commit()
+    claim = await claims.claim_seat(journey.platform, new_id("africa"), journey.course_id, student)
+    await claims.decide(journey.platform, claim)
+    await enroll(journey.platform, student, journey.course_id)
+    assert (await recover(journey.platform, age=0)).problems == []
+    async with journey.platform.read_session(Region.EUROPE, consistency="primary") as reader:
+        assert await reader.scalar(select(CourseSeats.taken)) == 1
+        assert await reader.scalar(select(Enrollment.status)) == "active"
+
+
+async def test_a_claim_that_is_refused_later_is_given_back(
+    journey: Journey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The course was archived, say, between the two steps."""
+
+    async def refused(*_: object, **__: object) -> UUID:
+        raise CourseNotOpen(course_id=journey.course_id, status="archived")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("elearning.flows.claims.use_seat", refused)
+        with pytest.raises(CourseNotOpen):
+            await enroll(journey.platform, journey.student, journey.course_id)
+        await journey.platform.background.finish()
+    assert await journey.state() == RELEASED
+
+
+async def test_others_that_keep_settling_a_claim(
+    journey: Journey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def settled_before(platform: Platform, claim: HeldClaim, **_: object) -> UUID:
+        await claims.settle(platform, claim)
+        raise ClaimReleased(claim_id=claim.id)
+
+    monkeypatch.setattr("elearning.flows.claims.use_seat", settled_before)
+    with pytest.raises(ClaimReleased):
+        await enroll(journey.platform, journey.student, journey.course_id)
+    assert (await journey.state())[1:] == ("released", 0, "none")

@@ -32,6 +32,7 @@ __all__ = [
     "find_claim",
     "find_holder",
     "forget_email_key",
+    "has_seat",
     "held_claims",
     "lose_claim",
     "offer_all_seats",
@@ -169,6 +170,19 @@ def find_claim(executor: Executor, claim_id: UUID) -> HeldClaim | None:
     """Return a claim there, or None where it is forgotten."""
     row = executor.execute(select(*_COLUMNS).where(Claim.id == claim_id)).one_or_none()
     return None if row is None else HeldClaim(*row)
+
+
+def has_seat(executor: Executor, course_id: UUID, user_id: UUID) -> bool:
+    """Tell whether a user has a seat there, or is offered one."""
+    found = executor.execute(
+        select(Claim.id).where(
+            Claim.kind == _constant(ClaimKind.SEAT, Claim.kind),
+            Claim.fact == course_id.bytes,
+            Claim.holder_id == user_id,
+            Claim.status != _constant(ClaimStatus.RELEASED, Claim.status),
+        )
+    )
+    return found.first() is not None
 
 
 def find_holder(session: Reader, fact: bytes) -> UUID | None:

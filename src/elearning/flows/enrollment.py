@@ -136,7 +136,8 @@ async def _enroll_at_home(platform: Platform, user_id: UUID, course_id: UUID, to
             # Whoever is in is told that, not that others are.
             home = platform.engines.home(region)
             await platform.on_primary(home, crud.check_enrollment, user_id, course_id)
-            raise CourseFull(course_id=course_id, seats=seats.limit)
+            if not await platform.on_primary(home, crud.has_seat, course_id, user_id):
+                raise CourseFull(course_id=course_id, seats=seats.limit)
     for _ in range(_TRIES - 1):
         try:
             return await _enroll_here(platform, user_id, course_id, token)
