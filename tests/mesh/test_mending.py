@@ -273,7 +273,8 @@ def test_nothing_is_lost_or_doubled_while_people_write(
                     writer.execute(
                         "INSERT INTO course_modules (id, course_id, position, title) "
                         "VALUES (new_id(3), %s, %s, 'Module')",
-                        [course, 100 + number],
+                        # Far from the one that the factory has made.
+                        [course, 500_000 + number],
                     )
                     writer.execute("UPDATE courses SET title = %s", [f"Busy {number}"])
                     writer.execute("DELETE FROM course_prerequisites")
