@@ -139,7 +139,8 @@ def test_of_two_migrations_at_once_one_does_the_work(blank: Settings) -> None:
         until(lambda: sessions(eu) == WAITS_IDLE * 2)
     ended = [process.communicate(timeout=60) for process in both]
     assert [process.returncode for process in both] == [0, 0]
-    assert all("another migration runs" in err for _, err in ended)
+    # The first may get the lock before it has told that it waits.
+    assert any("another migration runs" in err for _, err in ended)
     told = sorted(out.splitlines()[-1].split(" s  ")[1] for out, _ in ended)
     assert told == [f"{len(REVISIONS)} revision(s) run", "nothing to do"]
     assert drifts(replace(blank, shards=(eu,))) == []
