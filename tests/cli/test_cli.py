@@ -194,7 +194,7 @@ def test_import_oulad(cluster: EmbeddedCluster, empty_databases: None, tmp_path:
     done = elearning("import", "oulad", str(tmp_path), environment=cluster.environment())
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^enrollments: 6$", done.stdout, re.MULTILINE)
-    assert "documents delivered to MongoDB: 6" in done.stdout
+    assert "messages delivered: 6" in done.stdout
     # Brackets are not markup.
     missing = elearning("import", "oulad", "/no[/where]", environment=cluster.environment())
     assert missing.returncode == 1
@@ -226,7 +226,7 @@ def test_deliver(cluster: EmbeddedCluster, empty_databases: None) -> None:
     assert waiting.returncode == 1
     assert "the outbox keeps the rest" in waiting.stderr
     done = elearning("deliver", environment=cluster.environment())
-    assert (done.returncode, done.stdout) == (0, "documents delivered to MongoDB: 1\n")
+    assert (done.returncode, done.stdout) == (0, "messages delivered: 1\n")
 
 
 @pytest.mark.parametrize("words", [("fly",), ("import", "moodle"), ("health", "--xml")])

@@ -132,7 +132,7 @@ def health(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON."
 
 @app.command()
 def deliver() -> None:
-    """Bring to MongoDB what the outboxes hold; exit code 1 when a node is down."""
+    """Bring out what the outboxes hold, to MongoDB and other shards; exit code 1 if some stays."""
     from elearning.config import Settings
 
     _deliver(Settings.load())
@@ -184,7 +184,7 @@ def _deliver(settings: Settings) -> None:
             return await deliver_all(platform)
 
     try:
-        console.print(f"documents delivered to MongoDB: {asyncio.run(run())}")
+        console.print(f"messages delivered: {asyncio.run(run())}")
     except NodeUnavailable as error:
         errors.print(
             f"the outbox keeps the rest, 'elearning deliver' goes on: {escape(str(error))}",

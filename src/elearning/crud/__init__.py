@@ -6,7 +6,6 @@ engines of `elearning.routing.Engines`, which translate those of the database.
 """
 
 from elearning.crud.claims import (
-    FIRST,
     EmailClaim,
     HeldClaim,
     claim_email,
@@ -56,6 +55,7 @@ from elearning.crud.payments import (
     get_transaction,
 )
 from elearning.crud.progress import Progress, mark_lesson_complete, mark_lesson_open
+from elearning.crud.statements import FIRST
 from elearning.crud.users import (
     NewUser,
     adopt_email,

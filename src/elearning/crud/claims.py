@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, func, literal, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import func, select
 
+from elearning.crud.statements import FIRST, Executor, constant
 from elearning.email_hash import home_of_hash
 from elearning.ids import region_of
 from elearning.models import Claim, ClaimKind, ClaimOutcome, ClaimResult, ClaimStatus
@@ -21,7 +20,6 @@ from elearning.regions import Region
 from elearning.routing import Reader
 
 __all__ = [
-    "FIRST",
     "EmailClaim",
     "HeldClaim",
     "claim_email",
@@ -42,12 +40,6 @@ __all__ = [
     "settle_claim",
     "used_claims",
 ]
-
-FIRST = UUID(int=0)
-"""Before all ids."""
-
-Executor = Connection | Session
-"""What runs a statement: also by itself, without a transaction around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +83,6 @@ class EmailClaim:
     def to_json(self) -> dict[str, str]:
         """Return what the routine use_emails takes."""
         return {"id": str(self.id), "fact": self.fact.hex()}
-
-
-def _constant(value: StrEnum, column: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
-    """Return a value that stands in the SQL itself: a partial index is not used for a parameter."""
-    return literal(value, column.type, literal_execute=True)
 
 
 _COLUMNS = (
@@ -176,10 +163,10 @@ def has_seat(executor: Executor, course_id: UUID, user_id: UUID) -> bool:
     """Tell whether a user has a seat there, or is offered one."""
     found = executor.execute(
         select(Claim.id).where(
-            Claim.kind == _constant(ClaimKind.SEAT, Claim.kind),
+            Claim.kind == constant(ClaimKind.SEAT, Claim.kind),
             Claim.fact == course_id.bytes,
             Claim.holder_id == user_id,
-            Claim.status != _constant(ClaimStatus.RELEASED, Claim.status),
+            Claim.status != constant(ClaimStatus.RELEASED, Claim.status),
         )
     )
     return found.first() is not None
@@ -189,9 +176,9 @@ def find_holder(session: Reader, fact: bytes) -> UUID | None:
     """Return whose an address is, or None where nobody has claimed it there."""
     holder: UUID | None = session.execute(
         select(Claim.holder_id).where(
-            Claim.kind == _constant(ClaimKind.EMAIL, Claim.kind),
+            Claim.kind == constant(ClaimKind.EMAIL, Claim.kind),
             Claim.fact == fact,
-            Claim.status != _constant(ClaimStatus.RELEASED, Claim.status),
+            Claim.status != constant(ClaimStatus.RELEASED, Claim.status),
         )
     ).scalar_one_or_none()
     return holder
@@ -204,7 +191,7 @@ def pending_claims(
     rows = executor.execute(
         select(*_COLUMNS)
         .where(
-            Claim.status == _constant(ClaimStatus.PENDING, Claim.status),
+            Claim.status == constant(ClaimStatus.PENDING, Claim.status),
             Claim.created_at < func.now() - func.make_interval(0, 0, 0, 0, 0, 0, age),
             Claim.id > after,
         )

@@ -9,19 +9,17 @@ from uuid import UUID
 from sqlalchemy import (
     ARRAY,
     Boolean,
-    Connection,
     Uuid,
     bindparam,
     cast,
     func,
-    literal,
     select,
     update,
 )
 from sqlalchemy.orm import Session
 
-from elearning.crud.claims import FIRST
 from elearning.crud.courses import SEAT_HOLDERS
+from elearning.crud.statements import FIRST, Executor, constant
 from elearning.errors import EnrollmentNotActive, EnrollmentNotFound
 from elearning.models import Course, Enrollment, EnrollmentStatus
 from elearning.models.counters import expire_counted
@@ -96,7 +94,7 @@ def enroll_user(
     return enrollment_id
 
 
-def check_enrollment(executor: Connection | Session, user_id: UUID, course_id: UUID) -> bool | None:
+def check_enrollment(executor: Executor, user_id: UUID, course_id: UUID) -> bool | None:
     """Look whether a user could enroll, on the user's shard; nothing is written.
 
     Returns:
@@ -153,9 +151,7 @@ def expire_enrollments(session: Session, *, limit: int = 500) -> int:
     over = session.execute(
         select(Enrollment.id, Enrollment.course_id)
         .where(
-            # In the SQL itself: the partial index is not used for a parameter.
-            Enrollment.status
-            == literal(EnrollmentStatus.ACTIVE, Enrollment.status.type, literal_execute=True),
+            Enrollment.status == constant(EnrollmentStatus.ACTIVE, Enrollment.status),
             Enrollment.expires_at <= func.now(),
         )
         .order_by(Enrollment.expires_at)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import func, select
+
+from elearning.crud.statements import Executor
 
 __all__ = ["join_waitlist", "leave_waitlist"]
 
 
-def join_waitlist(executor: Connection | Session, course_id: UUID, user_id: UUID) -> int:
+def join_waitlist(executor: Executor, course_id: UUID, user_id: UUID) -> int:
     """Stand in line for a course that is full; return the place, from 1.
 
     Somebody who waits already keeps the place.
@@ -24,7 +25,7 @@ def join_waitlist(executor: Connection | Session, course_id: UUID, user_id: UUID
     return place
 
 
-def leave_waitlist(executor: Connection | Session, course_id: UUID, user_id: UUID) -> bool:
+def leave_waitlist(executor: Executor, course_id: UUID, user_id: UUID) -> bool:
     """Wait no more; tell whether the user did."""
     waited: bool = executor.execute(select(func.leave_waitlist(course_id, user_id))).scalar_one()
     return waited

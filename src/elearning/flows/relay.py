@@ -96,7 +96,8 @@ async def deliver(platform: Platform, shard: str, *, limit: int = 100) -> int:
     such as one of a newer release, is set aside with its problem, and stops no other.
 
     Raises:
-        NodeUnavailable: a database does not answer; its messages stay, the others are out.
+        NodeUnavailable: a database does not answer; its messages stay, the others are out. So
+            it is with whatever else is wrong with a database.
     """
     batch = await _deliver_batch(platform, shard, limit, after=0)
     if batch.unavailable is not None:
@@ -188,7 +189,8 @@ async def deliver_all(platform: Platform, *, limit: int = 100) -> int:
     """Deliver until every outbox holds no more than what cannot be delivered; return how many.
 
     Raises:
-        NodeUnavailable: a database does not answer; its messages stay, the others are out.
+        NodeUnavailable: a database does not answer; its messages stay, the others are out. So
+            it is with whatever else is wrong with a database.
     """
     total = 0
     unavailable: Exception | None = None

@@ -14,6 +14,7 @@ from elearning.errors import MeshError
 from elearning.text import first_line
 
 __all__ = [
+    "FAILOVER_SINCE",
     "Connection",
     "connect_owner",
     "connect_replicator",
@@ -25,6 +26,9 @@ __all__ = [
 ]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+
+FAILOVER_SINCE = 170000
+"""The release of PostgreSQL since which a slot may survive a promotion."""
 
 _CONNECT_TIMEOUT = 5  # seconds
 # A failing statement is written to the log with its text, and CREATE SUBSCRIPTION's holds a

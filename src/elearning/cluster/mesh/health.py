@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from time import sleep
 
 from elearning.cluster.mesh import publication
 from elearning.cluster.mesh.connecting import Connection, timeline
 from elearning.cluster.mesh.names import slot_name, subscription_name
 from elearning.cluster.mesh.needs import note_of, why_mend
 from elearning.cluster.mesh.slots import Slot, slots
-from elearning.cluster.mesh.subscription import Subscription, subscriptions
+from elearning.cluster.mesh.subscription import Subscription, steady
 from elearning.config import Settings, Shard
 
 __all__ = ["CopyHealth", "ShardFacts", "copies_health", "look_at"]
 
-_AGAIN = 0.3  # seconds
 _MEND = "run 'elearning reconcile'"
 _POSITIONS = """
     SELECT slot_name::text,
@@ -69,24 +67,12 @@ class ShardFacts:
 
 def look_at(connection: Connection) -> ShardFacts:
     """Ask a primary, as any role."""
-    found = subscriptions(connection)
-    if any(each.errors for each in found.values()):
-        # A worker that fails again and again is there at times.
-        sleep(_AGAIN)
-        again = subscriptions(connection)
-        found = {
-            name: again[name]
-            if each.errors == again[name].errors and each.running
-            else _stopped(again[name])
-            for name, each in found.items()
-            if name in again
-        }
     return ShardFacts(
         timeline(connection),
         publication.publication_id(connection),
         slots(connection),
         dict(connection.execute(_POSITIONS).fetchall()),
-        found,
+        steady(connection),
         dict(connection.execute(_HEARD).fetchall()),
     )
 
@@ -145,9 +131,3 @@ def _problem(
     if found is None or not found.running:
         return f"not running: {_MEND}"
     return None
-
-
-def _stopped(found: Subscription) -> Subscription:
-    return Subscription(
-        found.name, found.enabled, found.slot, found.note, running=False, errors=found.errors
-    )

@@ -58,7 +58,7 @@ class Pair:
         if self._problem is not None:
             return
         try:
-            found = subscription.steady(self._away.owner, self._name)
+            found = subscription.steady(self._away.owner).get(self._name)
             self._why = why_mend(
                 self._home.shard,
                 self._away.shard,

@@ -7,13 +7,12 @@ from time import monotonic, sleep
 
 from psycopg.errors import ObjectInUse, QueryCanceled
 
-from elearning.cluster.mesh.connecting import Connection, value
+from elearning.cluster.mesh.connecting import FAILOVER_SINCE, Connection, value
 from elearning.cluster.mesh.names import PREFIX
 from elearning.errors import MeshError
 
 __all__ = ["Slot", "advance", "create", "drop", "slots"]
 
-_FAILOVER_SINCE = 170000
 _WAIT = 10  # seconds
 _PAUSE = 0.05
 # Of this database: a slot of another one on the same server is not ours.
@@ -47,7 +46,7 @@ def create(connection: Connection, name: str) -> None:
         MeshError: a transaction stays open.
     """
     arguments = "%s, 'pgoutput', false, false"
-    if connection.info.server_version >= _FAILOVER_SINCE:
+    if connection.info.server_version >= FAILOVER_SINCE:
         arguments += ", true"
     connection.execute(f"SET statement_timeout = '{_WAIT}s'".encode())
     try:

@@ -7,7 +7,7 @@ from time import monotonic, sleep
 
 from psycopg import sql
 
-from elearning.cluster.mesh.connecting import Connection, conninfo, value
+from elearning.cluster.mesh.connecting import FAILOVER_SINCE, Connection, conninfo, value
 from elearning.cluster.mesh.names import SUBSCRIPTIONS, slot_name, subscription_name
 from elearning.config import Shard
 from elearning.errors import MeshError
@@ -25,9 +25,8 @@ __all__ = [
     "wait_running",
 ]
 
-_FAILOVER_SINCE = 170000
 _WAIT = 10  # seconds
-_LOOK = 0.6  # seconds
+_LOOK = 0.5  # seconds; a failing one is started again after 0.2 to 5
 _PAUSE = 0.02
 _LIST = """
     SELECT s.subname, s.subenabled, s.subslotname, obj_description(s.oid, 'pg_subscription'),
@@ -61,21 +60,29 @@ def subscriptions(connection: Connection) -> dict[str, Subscription]:
     }
 
 
-def steady(connection: Connection, name: str, seconds: float = _LOOK) -> Subscription | None:
-    """Return a subscription of ours; one that fails again and again is not running.
+def steady(connection: Connection, seconds: float = _LOOK) -> dict[str, Subscription]:
+    """Return a database's subscriptions of ours; one that fails again and again is not running.
 
-    Between two failures it runs for a moment, so one that has failed is looked at for a while.
+    Between two failures it runs for a moment, so where one has failed they are looked at for
+    a while.
     """
-    found = first = subscriptions(connection).get(name)
+    first = found = subscriptions(connection)
     deadline = monotonic() + seconds
-    while found is not None and first is not None and found.running and found.errors:
-        if found.errors > first.errors:
-            return replace(found, running=False)
+    stopped: set[str] = set()
+    while any(each.errors for each in found.values()):
+        stopped |= {
+            name
+            for name, each in found.items()
+            if not each.running or (name in first and each.errors > first[name].errors)
+        }
         if monotonic() > deadline:
             break
         sleep(_PAUSE)
-        found = subscriptions(connection).get(name)
-    return found
+        found = subscriptions(connection)
+    return {
+        name: replace(each, running=each.running and name not in stopped)
+        for name, each in found.items()
+    }
 
 
 def subscribe(connection: Connection, publisher: Shard, subscriber: Shard) -> None:
@@ -88,7 +95,7 @@ def subscribe(connection: Connection, publisher: Shard, subscriber: Shard) -> No
     options = sql.SQL("create_slot = false, copy_data = false, slot_name = {}").format(
         sql.Literal(slot_name(publisher, subscriber))
     )
-    if connection.info.server_version >= _FAILOVER_SINCE:
+    if connection.info.server_version >= FAILOVER_SINCE:
         options += sql.SQL(", failover = true")
     # Of any origin, which is the default: what triggers add to a copied row, such as counters
     # of the people here, is published like all else.
