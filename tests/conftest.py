@@ -32,11 +32,14 @@ _numbers: dict[str, str] = {}
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
-    """Number the ids in the names of tests: made anew in each process, they have to be alike."""
-    text = val if isinstance(val, str) else repr(val)
-    if not _UUID.search(text):
+    """Number the ids in the names of tests: made anew in each process, they have to be alike.
+
+    Of what is no string pytest takes the parameter's name and number, never its value: a set of
+    ids has another order in each process.
+    """
+    if not isinstance(val, str) or not _UUID.search(val):
         return None
-    return _UUID.sub(lambda each: _numbers.setdefault(each[0], f"id{len(_numbers)}"), text)
+    return _UUID.sub(lambda each: _numbers.setdefault(each[0], f"id{len(_numbers)}"), val)
 
 
 @pytest.fixture
