@@ -13,7 +13,7 @@ from elearning.models.base import Global
 from elearning.models.course_module import CourseModule
 from elearning.models.types import enum_type, not_blank, same_home
 
-__all__ = ["CourseLesson", "LessonType"]
+__all__ = ["CompletionRule", "CourseLesson", "LessonType"]
 
 
 class LessonType(StrEnum):
@@ -23,6 +23,14 @@ class LessonType(StrEnum):
     READING = "reading"
     QUIZ = "quiz"
     ASSIGNMENT = "assignment"
+
+
+class CompletionRule(StrEnum):
+    """When a lesson is completed."""
+
+    VIEWED = "viewed"
+    WATCHED = "watched"
+    SCORE = "score"
 
 
 class CourseLesson(Global):
@@ -44,6 +52,15 @@ class CourseLesson(Global):
     is_preview: Mapped[bool] = mapped_column(
         default=False, server_default=false(), comment="open to people who are not enrolled"
     )
+    completion_rule: Mapped[CompletionRule] = mapped_column(
+        enum_type(CompletionRule),
+        default=CompletionRule.VIEWED,
+        server_default="viewed",
+        comment="when it is completed",
+    )
+    completion_threshold: Mapped[int | None] = mapped_column(
+        Integer, comment="percent of the video, or of the score; NULL: viewing is enough"
+    )
     archived_at: Mapped[datetime | None] = mapped_column(
         comment="from then on it counts in no progress; NULL: it counts"
     )
@@ -55,6 +72,11 @@ class CourseLesson(Global):
         not_blank("title"),
         CheckConstraint("position > 0", name="position"),
         CheckConstraint("duration_minutes >= 0", name="duration_minutes"),
+        CheckConstraint(
+            "(completion_rule = 'viewed') = (completion_threshold IS NULL)",
+            name="completion_threshold_rule",
+        ),
+        CheckConstraint("completion_threshold BETWEEN 1 AND 100", name="completion_threshold"),
         UniqueConstraint("module_id", "position"),
         {"comment": "The lessons of a module"},
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy import (
@@ -19,6 +21,9 @@ from elearning.models.course import Course
 from elearning.models.enrollment import Enrollment
 from elearning.models.types import same_home
 
+if TYPE_CHECKING:
+    from elearning.models.review_report import ReviewReport
+
 __all__ = ["CourseReview"]
 
 
@@ -33,6 +38,12 @@ class CourseReview(Regional):
     course_id: Mapped[UUID] = mapped_column(ForeignKey(Course.id, ondelete="RESTRICT"))
     rating: Mapped[int] = mapped_column(SmallInteger, comment="1 (worst) to 5 (best)")
     review_text: Mapped[str] = mapped_column(Text, default="", server_default="")
+    answer: Mapped[str | None] = mapped_column(Text, comment="the instructor's")
+    answered_at: Mapped[datetime | None] = mapped_column(comment="when the answer was written")
+    hidden_at: Mapped[datetime | None] = mapped_column(
+        comment="from then on it is neither shown nor counted; NULL: it is"
+    )
+    hidden_reason: Mapped[str | None] = mapped_column(Text, comment="why it is hidden")
 
     enrollment: Mapped[Enrollment] = relationship(
         back_populates="review",
@@ -42,6 +53,9 @@ class CourseReview(Regional):
         foreign_keys=lambda: CourseReview.enrollment_id,
     )
     course: Mapped[Course] = relationship(lazy="raise")
+    reports: Mapped[list[ReviewReport]] = relationship(
+        back_populates="review", lazy="raise", passive_deletes="all"
+    )
 
     __table_args__ = (
         ForeignKeyConstraint(
@@ -51,6 +65,8 @@ class CourseReview(Regional):
         ),
         same_home("enrollment_id"),
         CheckConstraint("rating BETWEEN 1 AND 5", name="rating"),
+        CheckConstraint("(answer IS NULL) = (answered_at IS NULL)", name="answered_at"),
+        CheckConstraint("(hidden_at IS NULL) = (hidden_reason IS NULL)", name="hidden_reason"),
         Index("idx_course_reviews_course_id", "course_id", "created_at"),
         {
             "comment": "What students think of a course",

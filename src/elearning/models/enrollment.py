@@ -130,6 +130,7 @@ class Enrollment(Regional):
         CheckConstraint("status <> 'completed' OR completion_date IS NOT NULL", name="completion"),
         UniqueConstraint("user_id", "course_id"),
         Index("idx_enrollments_course_id", "course_id", "status"),
+        Index("idx_enrollments_course_date", "course_id", "enrollment_date", "id"),
         Index("idx_enrollments_enrollment_date", "enrollment_date", "id"),
         Index(
             "idx_enrollments_expires_at", "expires_at", postgresql_where=text("status = 'active'")

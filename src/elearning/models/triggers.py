@@ -12,6 +12,9 @@ from elearning.models.states import States
 __all__ = ["trigger_texts"]
 
 _COUNTED = {
+    "users": "count_users",
+    "courses": "count_courses",
+    "transactions": "count_payments",
     "enrollments": "update_course_statistics",
     "lesson_progress": "update_enrollment_progress",
     "course_reviews": "update_course_rating",
@@ -83,6 +86,8 @@ def _counted(table: Table) -> Iterator[str]:
     if function is not None:
         # A trigger with transition tables serves one event: three triggers.
         for event, tables in _TRANSITION_TABLES.items():
+            if (table.name, event) == ("transactions", "delete"):
+                continue  # what is paid stays
             yield (
                 f"CREATE TRIGGER {function}_{event} AFTER {event.upper()} ON {table.name} "
                 f"REFERENCING {tables} FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
@@ -156,11 +161,23 @@ def _courses(table: Table) -> Iterator[str]:
     )
     event = "AFTER UPDATE OF max_enrollments, status"
     yield _trigger(table, "offer_new_seats", event, when=changed)
+    event = "AFTER INSERT OR DELETE OR UPDATE OF title, description, language, status"
+    yield _trigger(table, "keep_course_search", event)
+    yield _always(table, "keep_course_search")
 
 
 def _course_statistics(table: Table) -> Iterator[str]:
     yield _trigger(table, "sum_course_ratings", "AFTER INSERT OR DELETE OR UPDATE")
     yield _always(table, "sum_course_ratings")
+
+
+def _course_categories(table: Table) -> Iterator[str]:
+    event = "BEFORE INSERT OR UPDATE OF parent_id"
+    yield _trigger(table, "refuse_category_cycle", event, when="NEW.parent_id IS NOT NULL")
+
+
+def _course_prerequisites(table: Table) -> Iterator[str]:
+    yield _trigger(table, "refuse_prerequisite_cycle", "BEFORE INSERT")
 
 
 def _course_modules(table: Table) -> Iterator[str]:
@@ -179,7 +196,9 @@ _OWN: dict[str, Callable[[Table], Iterator[str]]] = {
     "lesson_progress": _lesson_progress,
     "enrollments": _enrollments,
     "users": _users,
+    "course_categories": _course_categories,
     "courses": _courses,
+    "course_prerequisites": _course_prerequisites,
     "course_statistics": _course_statistics,
     "course_modules": _course_modules,
     "course_lessons": _course_lessons,

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import CheckConstraint, Index, String, Text
+from sqlalchemy import CheckConstraint, Index, String, Text, text
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -76,6 +76,9 @@ class User(Regional):
         enum_type(UserStatus), default=UserStatus.ACTIVE, server_default="active"
     )
     last_login: Mapped[datetime | None]
+    email_verified_at: Mapped[datetime | None] = mapped_column(
+        comment="when the address was proved to be read; NULL: not yet"
+    )
 
     profile: Mapped[UserProfile | None] = relationship(
         back_populates="user", lazy="raise", passive_deletes="all"
@@ -98,5 +101,12 @@ class User(Regional):
         CheckConstraint("password_hash ~ '^[$]'", name="password_is_hashed"),
         Index("idx_users_email", "email", unique=True),
         Index("idx_users_created_at", "created_at", "id"),
+        Index("idx_users_user_type", "user_type", "status", "created_at", "id"),
+        Index(
+            "idx_users_name",
+            text('lower(last_name) COLLATE "C"'),
+            text('lower(first_name) COLLATE "C"'),
+            "id",
+        ),
         {"comment": "Accounts, on the home shard of their region only"},
     )

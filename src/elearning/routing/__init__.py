@@ -6,11 +6,13 @@ from elearning.routing.consistency import Consistency
 from elearning.routing.engines import Engines
 from elearning.routing.fanout import (
     FanOutResult,
+    OnShardError,
     Page,
     fan_out,
     fan_out_async,
     fan_out_page,
     fan_out_page_async,
+    page_of,
 )
 from elearning.routing.node import Node, Role
 from elearning.routing.read_session import Reader, ReadSession
@@ -24,6 +26,7 @@ __all__ = [
     "Engines",
     "FanOutResult",
     "Node",
+    "OnShardError",
     "Page",
     "Position",
     "ReadSession",
@@ -35,4 +38,5 @@ __all__ = [
     "fan_out_async",
     "fan_out_page",
     "fan_out_page_async",
+    "page_of",
 ]

@@ -18,7 +18,7 @@ BEGIN
     PERFORM use_emails(p_claims, p_user_id, p_email);
     BEGIN
         -- Waits for somebody else who is about to take the same address.
-        UPDATE users SET email = p_email WHERE id = p_user_id;
+        UPDATE users SET email = p_email, email_verified_at = NULL WHERE id = p_user_id;
     EXCEPTION WHEN unique_violation THEN
         RAISE EXCEPTION 'email address taken' USING
             ERRCODE = 'LE021', DETAIL = jsonb_build_object('email', p_email)::text;

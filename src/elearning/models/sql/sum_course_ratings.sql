@@ -1,6 +1,6 @@
 -- Trigger function, for what is counted here and for what replication brings (ENABLE
--- ALWAYS): a course's rating is that of all regions, on every shard. On course_statistics
--- it adds what changed; on courses it begins a copy with what came before it.
+-- ALWAYS): a course's rating and popularity are those of all regions, on every shard. On
+-- course_statistics it adds what changed; on courses it begins a copy with what came before it.
 CREATE OR REPLACE FUNCTION sum_course_ratings()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -11,6 +11,8 @@ DECLARE
     v_course_id uuid;
     v_total bigint := 0;
     v_ratings integer := 0;
+    v_enrollments integer := 0;
+    v_completions integer := 0;
 BEGIN
     IF TG_TABLE_NAME = 'courses' THEN
         IF current_setting('session_replication_role') = 'replica' THEN
@@ -27,11 +29,15 @@ BEGIN
         v_course_id := NEW.course_id;
         v_total := NEW.rating_sum;
         v_ratings := NEW.total_ratings;
+        v_enrollments := NEW.enrollments;
+        v_completions := NEW.completions;
     END IF;
     IF TG_OP <> 'INSERT' THEN
         v_course_id := OLD.course_id;
         v_total := v_total - OLD.rating_sum;
         v_ratings := v_ratings - OLD.total_ratings;
+        v_enrollments := v_enrollments - OLD.enrollments;
+        v_completions := v_completions - OLD.completions;
     END IF;
     IF v_total <> 0 OR v_ratings <> 0 THEN
         IF current_setting('session_replication_role') = 'replica' THEN
@@ -40,6 +46,19 @@ BEGIN
         UPDATE courses
         SET rating_sum = rating_sum + v_total, total_ratings = total_ratings + v_ratings
         WHERE id = v_course_id;
+    END IF;
+    IF v_enrollments <> 0 OR v_completions <> 0 THEN
+        UPDATE course_popularity
+        SET enrollments = enrollments + v_enrollments, completions = completions + v_completions
+        WHERE course_id = v_course_id;
+        IF NOT FOUND THEN
+            -- Counters may come before their course does.
+            INSERT INTO course_popularity AS p (course_id, enrollments, completions)
+            VALUES (v_course_id, v_enrollments, v_completions)
+            ON CONFLICT (course_id) DO UPDATE
+            SET enrollments = p.enrollments + EXCLUDED.enrollments,
+                completions = p.completions + EXCLUDED.completions;
+        END IF;
     END IF;
     RETURN NULL;
 END;

@@ -7,6 +7,7 @@ SECURITY DEFINER
 SET search_path = public, pg_temp
 AS $$
 DECLARE
+    v_changes course_months[];
     v_courses uuid[];
     v_regions integer[];
     v_live integer[];
@@ -15,49 +16,67 @@ DECLARE
 BEGIN
     -- One branch per event: each has its own transition tables.
     IF TG_OP = 'INSERT' THEN
-        SELECT array_agg(course), array_agg(region), array_agg(live), array_agg(done)
-        INTO v_courses, v_regions, v_live, v_done
+        SELECT array_agg(
+            ROW(course_id, region, month, enrolled, started, completed, ended)::course_months)
+        INTO v_changes
         FROM (
-            SELECT course_id AS course, region_code_of(id) AS region,
-                count(*) FILTER (WHERE status IN ('active', 'completed')) AS live,
-                count(*) FILTER (WHERE status = 'completed') AS done
-            FROM new_rows GROUP BY course_id, region_code_of(id)
-        ) AS change
-        WHERE live <> 0;
+            SELECT course_id, region_code_of(id) AS region, month_of(enrollment_date) AS month,
+                count(*) AS enrolled,
+                count(*) FILTER (WHERE completed_lessons > 0 OR status = 'completed') AS started,
+                count(*) FILTER (WHERE status = 'completed') AS completed,
+                count(*) FILTER (WHERE status IN ('dropped', 'expired')) AS ended
+            FROM new_rows GROUP BY 1, 2, 3
+        ) AS change;
     ELSIF TG_OP = 'DELETE' THEN
-        SELECT array_agg(course), array_agg(region), array_agg(-live), array_agg(-done)
-        INTO v_courses, v_regions, v_live, v_done
+        SELECT array_agg(
+            ROW(course_id, region, month, -enrolled, -started, -completed, -ended)::course_months)
+        INTO v_changes
         FROM (
-            SELECT course_id AS course, region_code_of(id) AS region,
-                count(*) FILTER (WHERE status IN ('active', 'completed')) AS live,
-                count(*) FILTER (WHERE status = 'completed') AS done
-            FROM old_rows GROUP BY course_id, region_code_of(id)
-        ) AS change
-        WHERE live <> 0;
+            SELECT course_id, region_code_of(id) AS region, month_of(enrollment_date) AS month,
+                count(*) AS enrolled,
+                count(*) FILTER (WHERE completed_lessons > 0 OR status = 'completed') AS started,
+                count(*) FILTER (WHERE status = 'completed') AS completed,
+                count(*) FILTER (WHERE status IN ('dropped', 'expired')) AS ended
+            FROM old_rows GROUP BY 1, 2, 3
+        ) AS change;
     ELSE
-        SELECT array_agg(course), array_agg(region), array_agg(live), array_agg(done)
-        INTO v_courses, v_regions, v_live, v_done
+        SELECT array_agg(
+            ROW(course_id, region, month, enrolled, started, completed, ended)::course_months)
+        INTO v_changes
         FROM (
-            SELECT course_id AS course, region_code_of(id) AS region,
-                sum(live) AS live, sum(done) AS done
+            SELECT course_id, region_code_of(id) AS region, month_of(enrollment_date) AS month,
+                sum(sign) AS enrolled,
+                sum(sign * (completed_lessons > 0 OR status = 'completed')::integer) AS started,
+                sum(sign * (status = 'completed')::integer) AS completed,
+                sum(sign * (status IN ('dropped', 'expired'))::integer) AS ended
             FROM (
-                SELECT course_id, id, (status IN ('active', 'completed'))::integer AS live,
-                    (status = 'completed')::integer AS done
+                SELECT 1 AS sign, id, course_id, enrollment_date, completed_lessons, status
                 FROM new_rows
                 UNION ALL
-                SELECT course_id, id, -(status IN ('active', 'completed'))::integer,
-                    -(status = 'completed')::integer
+                SELECT -1, id, course_id, enrollment_date, completed_lessons, status
                 FROM old_rows
             ) AS both_sides
-            GROUP BY course_id, region_code_of(id)
+            GROUP BY 1, 2, 3
         ) AS change
-        WHERE live <> 0 OR done <> 0;
+        WHERE (enrolled, started, completed, ended) <> (0, 0, 0, 0);
+    END IF;
+    IF v_changes IS NULL THEN
+        RETURN NULL;
     END IF;
 
+    SELECT array_agg(course), array_agg(region), array_agg(live), array_agg(done)
+    INTO v_courses, v_regions, v_live, v_done
+    FROM (
+        SELECT course_id AS course, region_code AS region,
+            sum(enrolled - ended) AS live, sum(completed) AS done
+        FROM unnest(v_changes) GROUP BY course_id, region_code
+    ) AS change
+    WHERE live <> 0 OR done <> 0;
     IF v_courses IS NOT NULL THEN
         v_none := array_fill(0, ARRAY[cardinality(v_courses)]);
         PERFORM count_course(v_courses, v_regions, v_live, v_done, v_none::bigint[], v_none);
     END IF;
+    PERFORM count_months(v_changes);
     RETURN NULL;
 END;
 $$;

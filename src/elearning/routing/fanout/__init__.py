@@ -1,7 +1,7 @@
 """Several shards at once, with the answer of one database, or a refusal."""
 
 from elearning.routing.fanout.ask import OnShardError
-from elearning.routing.fanout.page import Page, fan_out_page, fan_out_page_async
+from elearning.routing.fanout.page import Page, fan_out_page, fan_out_page_async, page_of
 from elearning.routing.fanout.result import FanOutResult
 from elearning.routing.fanout.run import fan_out, fan_out_async
 
@@ -13,4 +13,5 @@ __all__ = [
     "fan_out_async",
     "fan_out_page",
     "fan_out_page_async",
+    "page_of",
 ]

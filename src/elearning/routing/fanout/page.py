@@ -10,7 +10,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Select, String, and_, false, literal, or_
+from sqlalchemy import (
+    BigInteger,
+    BinaryExpression,
+    ColumnElement,
+    Null,
+    Select,
+    String,
+    and_,
+    false,
+    literal,
+    or_,
+    tuple_,
+)
+from sqlalchemy.sql.operators import is_not
 from sqlalchemy.types import TypeEngine
 
 from elearning.errors import InvalidText, NotMergeable
@@ -27,9 +40,10 @@ from elearning.routing.fanout.result import FanOutResult
 from elearning.routing.fanout.run import answer, answer_async
 from elearning.routing.fanout.schema import place_of
 from elearning.routing.fanout.screen import aggregates_in, windows_in
+from elearning.routing.read_session import Reader
 from elearning.routing.token import Token
 
-__all__ = ["Page", "fan_out_page", "fan_out_page_async"]
+__all__ = ["Page", "fan_out_page", "fan_out_page_async", "page_of"]
 
 MOST = 1000
 
@@ -107,6 +121,31 @@ async def fan_out_page_async(  # noqa: PLR0913 - as above
     return paged.read(await answer_async(paged.ask(engines, parameters, terms, asynchronous=True)))
 
 
+def page_of(
+    session: Reader, statement: Select[Any], *, size: int, after: str | None = None
+) -> Page:
+    """Return a page of what a statement asks of one session.
+
+    Args:
+        session: a session, which finds the node.
+        statement: a SELECT of rows, in an order; the id of the first table is added to it, so
+            that no two rows are equal: each row of the result has another one.
+        size: how many rows at most, 1 to 1000.
+        after: the cursor that the page before gave; None: the first page.
+
+    Raises:
+        InvalidPage: the cursor is damaged, or of another order.
+        NotMergeable: the statement groups, cuts or removes rows by itself.
+        InvalidText: the size is wrong.
+    """
+    paged = _paged(statement, size, after, alone=True)
+    result = session.execute(paged.statement)
+    names = list(result.keys())
+    rows = [tuple(row) for row in result]
+    selected = [each["expr"] for each in paged.statement.column_descriptions]
+    return paged.read(FanOutResult(names, selected, rows, shards=(), errors={}))
+
+
 class _Paged(NamedTuple):
     statement: Select[Any]
     """Of one row more than the page holds, with the order keys at the end."""
@@ -131,7 +170,7 @@ class _Paged(NamedTuple):
         return Page(page, write_cursor(self.keys, rows[self.size - 1][shown:]) if more else None)
 
 
-def _paged(statement: object, size: int, after: str | None) -> _Paged:
+def _paged(statement: object, size: int, after: str | None, *, alone: bool = False) -> _Paged:
     if type(size) is not int or not 1 <= size <= MOST:
         raise InvalidText(field="size", problem=f"{size!r} is no number from 1 to {MOST}")
     asked = statement_of(statement)
@@ -139,7 +178,7 @@ def _paged(statement: object, size: int, after: str | None) -> _Paged:
         raise NotMergeable(reason="a union is not looked into; ask for its parts one by one")
     _check_rows(asked)
     sources = sources_of(asked)
-    keys = _unique(asked, sources)
+    keys = _unique(asked, sources, alone=alone)
     labels = [key.element.label(f"page_key_{n}") for n, key in enumerate(keys, start=1)]
     ordered = asked.order_by(None).order_by(*(_clause(key) for key in keys))
     if after is not None:
@@ -170,20 +209,29 @@ def _check_rows(statement: Select[Any]) -> None:
             raise NotMergeable(reason=reason)
 
 
-def _unique(statement: Select[Any], sources: Sources) -> list[OrderKey]:
-    """Return the order of a statement, with the ids of all tables at its end."""
+def _unique(statement: Select[Any], sources: Sources, *, alone: bool) -> list[OrderKey]:
+    """Return the order of a statement, with the ids of all tables at its end.
+
+    Args:
+        statement: the statement.
+        sources: its tables.
+        alone: whether one shard is asked, and one row of the first table makes one row.
+    """
     named = named_in(columns_of(statement))
-    if unclear := names_of_bookkeeping(sources.conditions):
+    tables = list(sources.conditions)[: 1 if alone else None]
+    if unclear := names_of_bookkeeping(tables):
         raise NotMergeable(reason=f"keys of {', '.join(unclear)} repeat from shard to shard")
     keys = order_of(statement, named)
     for key in keys:
         if key.kind is Kind.FLOAT:
             raise NotMergeable(reason="a floating point number cannot mark where a page begins")
     places = [place_of(key.element) for key in keys]
-    for source in sources.conditions:
+    # In the direction of what comes before, so that an index on both can be followed.
+    descending = bool(keys) and keys[-1].descending
+    for source in tables:
         own = source.c.id
         if place_of(own) not in places:
-            keys.append(OrderKey(own, comparable(own, "ORDER BY of")))
+            keys.append(OrderKey(own, comparable(own, "ORDER BY of"), descending, descending))
     return keys
 
 
@@ -196,6 +244,10 @@ def _comes_after(
     keys: Sequence[OrderKey], values: Sequence[Any], sources: Sources
 ) -> ColumnElement[bool]:
     """Return the condition for the rows after one row."""
+    if _is_one_comparison(keys, sources):
+        row = tuple_(*(key.element for key in keys))
+        bound = tuple_(*(_literal(key, value) for key, value in zip(keys, values, strict=True)))
+        return row < bound if keys[0].descending else row > bound
     equal: list[ColumnElement[bool]] = []
     ways: list[ColumnElement[bool]] = []
     for key, value in zip(keys, values, strict=True):
@@ -206,6 +258,13 @@ def _comes_after(
     # What follows from the rest, in a form that an index can be searched by.
     first = or_(_is_after(keys[0], values[0], sources), equal[0])
     return and_(first, or_(*ways))
+
+
+def _is_one_comparison(keys: Sequence[OrderKey], sources: Sources) -> bool:
+    """Tell whether PostgreSQL compares whole rows in this order: then an index answers at once."""
+    return all(
+        key.descending is keys[0].descending and not _can_be_null(key, sources) for key in keys
+    )
 
 
 def _is_after(key: OrderKey, value: Any, sources: Sources) -> ColumnElement[bool]:
@@ -220,6 +279,11 @@ def _is_after(key: OrderKey, value: Any, sources: Sources) -> ColumnElement[bool
 
 def _can_be_null(key: OrderKey, sources: Sources) -> bool:
     place = place_of(key.element)
+    for condition in () if place is None else sources.conditions[place.source]:
+        if isinstance(condition, BinaryExpression) and condition.operator is is_not:
+            tested = place_of(condition.left)
+            if tested == place and isinstance(condition.right, Null):
+                return False
     return place is None or place.column.nullable is True or place.source in sources.optional
 
 

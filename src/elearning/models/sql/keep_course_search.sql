@@ -1,0 +1,31 @@
+-- Trigger function on courses, for what is written here and for what replication brings
+-- (ENABLE ALWAYS): keeps what published courses are found by, and begins their popularity.
+-- It runs as its owner: an application writes neither.
+CREATE OR REPLACE FUNCTION keep_course_search()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        DELETE FROM course_search WHERE course_id = OLD.id;
+        RETURN NULL;
+    END IF;
+    INSERT INTO course_popularity (course_id) VALUES (NEW.id) ON CONFLICT (course_id) DO NOTHING;
+    IF NEW.status = 'published' THEN
+        INSERT INTO course_search AS s (course_id, document, misspelt)
+        VALUES (
+            NEW.id,
+            setweight(to_tsvector(search_config(NEW.language), NEW.title), 'A')
+                || setweight(to_tsvector(search_config(NEW.language), NEW.description), 'B'),
+            misspellings(NEW.title)
+        )
+        ON CONFLICT (course_id) DO UPDATE
+        SET document = EXCLUDED.document, misspelt = EXCLUDED.misspelt;
+    ELSE
+        DELETE FROM course_search WHERE course_id = NEW.id;
+    END IF;
+    RETURN NULL;
+END;
+$$;
