@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import bindparam, event, func, insert, pool, select, text, union, update
+from sqlalchemy import bindparam, func, insert, pool, select, text, union, update
 from sqlalchemy.exc import ArgumentError, IntegrityError, UnboundExecutionError
 from sqlalchemy.orm import Session, joinedload, selectinload
 
@@ -47,27 +46,7 @@ from elearning.testing.factories import (
     UserProfileFactory,
     bound,
 )
-
-
-@contextmanager
-def served(engines: Engines, *, but: str | None = None) -> Iterator[list[str]]:
-    """Note the node of each statement, past the session's own words, and those with a text."""
-    nodes: list[str] = []
-    listeners: list[tuple[Any, Callable[..., None]]] = []
-    for node in engines.nodes:
-
-        def note(_c: object, _cu: object, sql: str, *_: object, name: str = node.name) -> None:
-            # What the session asks a node about its log is not the application's.
-            own = "pg_last_wal_replay_lsn" in sql or "pg_current_wal" in sql
-            if not own and (but is None or but not in sql):
-                nodes.append(name)
-
-        for engine in node.engines:
-            event.listen(engine, "before_cursor_execute", note)
-            listeners.append((engine, note))
-    yield nodes
-    for engine, listener in listeners:
-        event.remove(engine, "before_cursor_execute", listener)
+from tests.served import served
 
 
 @pytest.fixture
