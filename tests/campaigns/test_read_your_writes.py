@@ -22,7 +22,7 @@ from elearning.routing import Engines, RoutingSession, Token
 from elearning.testing.factories import UserFactory, bound
 from elearning.testing.switches import Switches
 from tests.campaigns.conftest import FULL
-from tests.routing.test_session import served
+from tests.served import served
 
 WORKERS = 8
 PAIRS = 10_000 if FULL else 1_200

@@ -35,7 +35,7 @@ from elearning.testing.databases import wait_fit
 from elearning.testing.factories import CourseReviewFactory, UserFactory, bound
 from elearning.testing.switches import Switches
 from tests.flows.conftest import copying_stopped, make_campus
-from tests.routing.test_session import served
+from tests.served import served
 from tests.snapshots import Snapshot
 
 HOME = Region.SOUTH_AMERICA

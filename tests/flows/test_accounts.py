@@ -40,7 +40,7 @@ from elearning.routing import Engines, RoutingSession, Token
 from elearning.testing.databases import wait_fit
 from elearning.testing.factories import CourseFactory, UserFactory, bound
 from elearning.testing.switches import Switches
-from tests.routing.test_session import served
+from tests.served import served
 from tests.snapshots import Snapshot
 
 

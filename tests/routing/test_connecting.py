@@ -18,7 +18,7 @@ from elearning.routing import Engines, RoutingSession
 from elearning.routing.replay import current_position
 from elearning.routing.wire import Wire
 from tests.routing.loss import wait_until
-from tests.routing.test_session import served
+from tests.served import served
 
 BACKEND = text("SELECT pg_backend_pid()")
 EVERY_CHANGE = update(User).values(first_name="X")

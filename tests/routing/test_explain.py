@@ -22,7 +22,7 @@ from elearning.models import User, UserProfile
 from elearning.regions import Region
 from elearning.routing import Engines, ReadSession, RoutingSession
 from elearning.routing.work import UnitOfWork
-from tests.routing.test_session import served
+from tests.served import served
 
 EUROPE, ASIA = new_id("europe"), new_id("asia")
 HOME = r"shard eu \(the session's region europe\), "

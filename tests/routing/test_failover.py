@@ -18,7 +18,7 @@ from elearning.routing import Engines, RoutingSession
 from elearning.testing.databases import migrated_cluster
 from elearning.testing.switches import Switches
 from tests.routing.loss import new_user, wait_until, with_limits, write
-from tests.routing.test_session import served
+from tests.served import served
 
 
 @pytest.fixture(scope="module")

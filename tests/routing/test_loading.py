@@ -62,7 +62,7 @@ from elearning.testing.factories import (
     bound,
 )
 from elearning.testing.switches import Switches
-from tests.routing.test_session import served
+from tests.served import served
 
 RELATIONSHIPS: list[RelationshipProperty[Any]] = sorted(
     (relation for mapper in Base.registry.mappers for relation in mapper.relationships), key=str

@@ -32,7 +32,7 @@ from tests.routing.loss import (
     with_limits,
     write,
 )
-from tests.routing.test_session import served
+from tests.served import served
 
 pytestmark = pytest.mark.usefixtures("empty_databases")
 

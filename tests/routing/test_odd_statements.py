@@ -17,7 +17,7 @@ from elearning.models import Base, Course, Enrollment, OutboxMessage, User, User
 from elearning.routing import Engines, RoutingSession
 from elearning.testing.factories import EnrollmentFactory, UserFactory, bound
 from tests.routing.loss import new_user
-from tests.routing.test_session import served
+from tests.served import served
 
 ENROLLMENTS, COURSES, USERS = (
     Base.metadata.tables[model.__tablename__] for model in (Enrollment, Course, User)

@@ -88,7 +88,7 @@ from elearning.testing.factories import (
     bound,
 )
 from elearning.testing.switches import Switches
-from tests.routing.test_session import served
+from tests.served import served
 
 PRIMARY, REPLICA = "eu-primary", "eu-replica-1"
 

@@ -24,7 +24,7 @@ from elearning.routing import AsyncReadSession, Engines, ReadSession, RoutingSes
 from elearning.routing.token import UNKNOWN
 from elearning.testing.factories import UserProfileFactory, bound
 from elearning.testing.switches import Switches
-from tests.routing.test_session import served
+from tests.served import served
 
 ROOT = Path(__file__).resolve().parents[2]
 PRIMARY, REPLICA = "eu-primary", "eu-replica-1"

@@ -23,7 +23,7 @@ from elearning.regions import Region
 from elearning.routing import Engines, RoutingSession
 from elearning.testing.factories import UserFactory, bound
 from elearning.testing.switches import Switches
-from tests.routing.test_session import served
+from tests.served import served
 
 USERS = len(Region) * 2
 
