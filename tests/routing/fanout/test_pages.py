@@ -85,7 +85,7 @@ def test_pages_keep_the_order(engines: Engines, world: Engine) -> None:
 
 
 @chosen(
-    max_examples=60,
+    max_examples=25,
     derandomize=True,
     deadline=None,
     database=None,
