@@ -22,7 +22,7 @@ from elearning.ids import new_id
 from elearning.models import Course, Enrollment, OutboxMessage, Transaction, User, UserProfile
 from elearning.routing import Engines, RoutingSession, Token
 from elearning.routing.fanout import fan_out_page, fan_out_page_async
-from elearning.routing.fanout.cursor import _digest, read_cursor, write_cursor
+from elearning.routing.fanout.cursor import _digest, name_of, read_cursor, write_cursor
 from elearning.routing.fanout.kinds import Kind
 from elearning.routing.fanout.order import OrderKey
 from tests.routing.fanout.comparing import told
@@ -193,7 +193,7 @@ def test_other_cursors_are_refused(engines: Engines, world: Engine) -> None:
 @chosen(max_examples=300, derandomize=True, database=None, deadline=None)
 def test_no_text_passes_for_a_cursor(text: str) -> None:
     with pytest.raises(InvalidPage):
-        read_cursor([OrderKey(User.id.expression, Kind.UUID)], text)
+        read_cursor([OrderKey(User.id.expression, Kind.UUID)], text, b"any")
 
 
 def test_a_forged_cursor_holds_no_other_values() -> None:
@@ -206,9 +206,9 @@ def test_a_forged_cursor_holds_no_other_values() -> None:
     for kind, bodies in forged.items():
         keys = [OrderKey(User.id.expression, kind)]
         for body in bodies:
-            cursor = urlsafe_b64encode(_digest(keys, body) + body).rstrip(b"=").decode()
+            cursor = urlsafe_b64encode(_digest(name_of(keys), body) + body).rstrip(b"=").decode()
             with pytest.raises(InvalidPage, match="holds other values"):
-                read_cursor(keys, cursor)
+                read_cursor(keys, cursor, name_of(keys))
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,8 @@ def test_a_forged_cursor_holds_no_other_values() -> None:
 )
 def test_cursors_keep_values(kind: Kind, value: Any) -> None:
     keys = [OrderKey(User.id.expression, kind)]
-    (found,) = read_cursor(keys, write_cursor(keys, [value]))
+    name = name_of(keys)
+    (found,) = read_cursor(keys, write_cursor(keys, [value], name), name)
     assert (type(found), found) == (type(value), value)
 
 

@@ -22,7 +22,7 @@ from elearning.errors import InvalidPage
 from elearning.routing.fanout.kinds import Kind
 from elearning.routing.fanout.order import OrderKey
 
-__all__ = ["read_cursor", "write_cursor"]
+__all__ = ["name_of", "read_cursor", "write_cursor"]
 
 _LONGEST = 8192
 _DIGEST = 9  # bytes; a multiple of three needs no padding
@@ -70,27 +70,29 @@ _READ: dict[Kind, Callable[[Any], object]] = {
 }
 
 
-def write_cursor(keys: Sequence[OrderKey], values: Sequence[Any]) -> str:
+def write_cursor(keys: Sequence[OrderKey], values: Sequence[Any], name: bytes) -> str:
     """Return the cursor for what comes after a row.
 
     Args:
         keys: the order.
         values: the row's values of these keys.
+        name: of the order.
     """
     written = [
         None if value is None else _WRITTEN[key.kind](value)
         for key, value in zip(keys, values, strict=True)
     ]
     body = json.dumps(written, ensure_ascii=False, separators=(",", ":")).encode()
-    return urlsafe_b64encode(_digest(keys, body) + body).rstrip(b"=").decode()
+    return urlsafe_b64encode(_digest(name, body) + body).rstrip(b"=").decode()
 
 
-def read_cursor(keys: Sequence[OrderKey], cursor: object) -> list[Any]:
+def read_cursor(keys: Sequence[OrderKey], cursor: object, name: bytes) -> list[Any]:
     """Return the values that a cursor holds.
 
     Args:
         keys: the order that it must be of.
         cursor: what the page before gave out.
+        name: of the order.
 
     Raises:
         InvalidPage: it is none, or of another order.
@@ -104,7 +106,7 @@ def read_cursor(keys: Sequence[OrderKey], cursor: object) -> list[Any]:
     body = raw[_DIGEST:]
     # Read back to front: other texts decode to the same bytes.
     same = urlsafe_b64encode(raw).rstrip(b"=").decode() == cursor
-    if not same or raw[:_DIGEST] != _digest(keys, body):
+    if not same or raw[:_DIGEST] != _digest(name, body):
         raise InvalidPage(problem="is damaged, or of a statement with another order")
     try:
         return [
@@ -115,10 +117,15 @@ def read_cursor(keys: Sequence[OrderKey], cursor: object) -> list[Any]:
         raise InvalidPage(problem="holds other values than the order") from None
 
 
-def _digest(keys: Sequence[OrderKey], body: bytes) -> bytes:
+def name_of(keys: Sequence[OrderKey]) -> bytes:
+    """Return what tells an order from others."""
     order = []
     for key in keys:
         compiled = key.element.compile(dialect=postgresql.dialect())
         values = sorted((name, repr(value)) for name, value in compiled.params.items())
         order.append((str(compiled), values, key.kind.name, key.descending, key.nulls_first))
-    return blake2b(repr(order).encode() + body, digest_size=_DIGEST).digest()
+    return repr(order).encode()
+
+
+def _digest(name: bytes, body: bytes) -> bytes:
+    return blake2b(name + body, digest_size=_DIGEST).digest()

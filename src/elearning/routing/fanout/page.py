@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     BigInteger,
     BinaryExpression,
+    BindParameter,
     ColumnElement,
     Null,
     Select,
@@ -24,13 +25,14 @@ from sqlalchemy import (
     tuple_,
 )
 from sqlalchemy.sql.operators import is_not
+from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import TypeEngine
 
 from elearning.errors import InvalidText, NotMergeable
 from elearning.routing.consistency import Consistency
 from elearning.routing.engines import Engines
 from elearning.routing.fanout.ask import OnShardError, Question, Terms, question
-from elearning.routing.fanout.cursor import read_cursor, write_cursor
+from elearning.routing.fanout.cursor import name_of, read_cursor, write_cursor
 from elearning.routing.fanout.kinds import Kind, comparable
 from elearning.routing.fanout.locality import Sources, names_of_bookkeeping, sources_of
 from elearning.routing.fanout.order import OrderKey, order_of
@@ -146,10 +148,30 @@ def page_of(
     return paged.read(FanOutResult(names, selected, rows, shards=(), errors={}))
 
 
+class _Order(NamedTuple):
+    """In which order a statement's pages are, which all statements of its form have in common."""
+
+    keys: Sequence[OrderKey]
+    name: bytes
+    """What cursors are told apart by."""
+    nullable: Sequence[bool]
+    """Whether a key can be NULL."""
+
+    @property
+    def is_one_comparison(self) -> bool:
+        """Whether PostgreSQL compares whole rows so: then an index answers at once."""
+        first = self.keys[0].descending
+        return not any(self.nullable) and all(key.descending is first for key in self.keys)
+
+
+_MOST_KNOWN = 500
+_known: dict[tuple[Any, ...], _Order] = {}
+
+
 class _Paged(NamedTuple):
     statement: Select[Any]
     """Of one row more than the page holds, with the order keys at the end."""
-    keys: Sequence[OrderKey]
+    order: _Order
     size: int
 
     def ask(
@@ -164,10 +186,11 @@ class _Paged(NamedTuple):
 
     def read(self, found: FanOutResult) -> Page:
         rows = found.all()
-        shown = len(found.keys()) - len(self.keys)
+        shown = len(found.keys()) - len(self.order.keys)
         more = len(rows) > self.size
         page = found.narrowed(shown, self.size)
-        return Page(page, write_cursor(self.keys, rows[self.size - 1][shown:]) if more else None)
+        last = rows[self.size - 1][shown:] if more else ()
+        return Page(page, write_cursor(self.order.keys, last, self.order.name) if more else None)
 
 
 def _paged(statement: object, size: int, after: str | None, *, alone: bool = False) -> _Paged:
@@ -176,14 +199,34 @@ def _paged(statement: object, size: int, after: str | None, *, alone: bool = Fal
     asked = statement_of(statement)
     if not isinstance(asked, Select):
         raise NotMergeable(reason="a union is not looked into; ask for its parts one by one")
-    _check_rows(asked)
-    sources = sources_of(asked)
-    keys = _unique(asked, sources, alone=alone)
-    labels = [key.element.label(f"page_key_{n}") for n, key in enumerate(keys, start=1)]
-    ordered = asked.order_by(None).order_by(*(_clause(key) for key in keys))
+    order = _order_of(asked, alone=alone)
+    labels = [key.element.label(f"page_key_{n}") for n, key in enumerate(order.keys, start=1)]
+    ordered = asked.order_by(None).order_by(*(_clause(key) for key in order.keys))
     if after is not None:
-        ordered = ordered.where(_comes_after(keys, read_cursor(keys, after), sources))
-    return _Paged(ordered.add_columns(*labels).limit(size + 1), keys, size)
+        ordered = ordered.where(_comes_after(order, read_cursor(order.keys, after, order.name)))
+    return _Paged(ordered.add_columns(*labels).limit(size + 1), order, size)
+
+
+def _order_of(statement: Select[Any], *, alone: bool) -> _Order:
+    """Return the order of a statement; to look into one takes as long as to run it."""
+    key = statement._generate_cache_key()  # noqa: SLF001 - there is no public name
+    known = None if key is None else _known.get((alone, key.key))
+    if known is not None:
+        return known
+    _check_rows(statement)
+    sources = sources_of(statement)
+    keys = _unique(statement, sources, alone=alone)
+    order = _Order(keys, name_of(keys), [_can_be_null(each, sources) for each in keys])
+    # The values in a statement's order are its own.
+    if key is not None and not any(_has_values(each.element) for each in keys):
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[alone, key.key] = order
+    return order
+
+
+def _has_values(element: ColumnElement[Any]) -> bool:
+    return any(isinstance(part, BindParameter) for part in iterate(element))
 
 
 def _check_rows(statement: Select[Any]) -> None:
@@ -240,39 +283,31 @@ def _clause(key: OrderKey) -> ColumnElement[Any]:
     return ordered.nulls_first() if key.nulls_first else ordered.nulls_last()
 
 
-def _comes_after(
-    keys: Sequence[OrderKey], values: Sequence[Any], sources: Sources
-) -> ColumnElement[bool]:
+def _comes_after(order: _Order, values: Sequence[Any]) -> ColumnElement[bool]:
     """Return the condition for the rows after one row."""
-    if _is_one_comparison(keys, sources):
+    keys = order.keys
+    if order.is_one_comparison:
         row = tuple_(*(key.element for key in keys))
         bound = tuple_(*(_literal(key, value) for key, value in zip(keys, values, strict=True)))
         return row < bound if keys[0].descending else row > bound
     equal: list[ColumnElement[bool]] = []
     ways: list[ColumnElement[bool]] = []
-    for key, value in zip(keys, values, strict=True):
-        ways.append(and_(*equal, _is_after(key, value, sources)))
+    for key, value, nullable in zip(keys, values, order.nullable, strict=True):
+        ways.append(and_(*equal, _is_after(key, value, nullable=nullable)))
         equal.append(
             key.element.is_(None) if value is None else key.element == _literal(key, value)
         )
     # What follows from the rest, in a form that an index can be searched by.
-    first = or_(_is_after(keys[0], values[0], sources), equal[0])
+    first = or_(_is_after(keys[0], values[0], nullable=order.nullable[0]), equal[0])
     return and_(first, or_(*ways))
 
 
-def _is_one_comparison(keys: Sequence[OrderKey], sources: Sources) -> bool:
-    """Tell whether PostgreSQL compares whole rows in this order: then an index answers at once."""
-    return all(
-        key.descending is keys[0].descending and not _can_be_null(key, sources) for key in keys
-    )
-
-
-def _is_after(key: OrderKey, value: Any, sources: Sources) -> ColumnElement[bool]:
+def _is_after(key: OrderKey, value: Any, *, nullable: bool) -> ColumnElement[bool]:
     if value is None:
         return key.element.is_not(None) if key.nulls_first else false()
     bound = _literal(key, value)
     after = key.element < bound if key.descending else key.element > bound
-    if key.nulls_first or not _can_be_null(key, sources):
+    if key.nulls_first or not nullable:
         return after
     return or_(after, key.element.is_(None))
 
