@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass, field, fields
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from elearning.crud.claims import EmailClaim
 from elearning.crud.enrollments import lock_seats
+from elearning.crud.user_fields import checked_fields, checked_user_type
 from elearning.documents import Preferences
 from elearning.errors import ClaimReleased, InvalidText, UserHasPayments, UserNotFound
 from elearning.models import ClaimKind, ClaimOutcome, ClaimResult, Enrollment, User, UserType
@@ -66,48 +66,15 @@ class NewUser:
         checked: dict[str, Any] = {
             "region": Region.parse(self.region),
             "email": normalize_email(self.email),
-            "user_type": _user_type(self.user_type),
+            "user_type": checked_user_type(self.user_type),
             "preferences": _preferences(self.preferences),
         }
-        for name, most in _LONGEST.items():
-            value = getattr(self, name)
-            if value is not None or name in _REQUIRED:
-                checked[name] = checked_text(name, value, most=most)
-        if self.password_hash is not None and not checked["password_hash"].startswith("$"):
-            raise InvalidText(field="password_hash", problem="is no PHC string: hash the password")
-        if self.country is not None and not re.fullmatch("[A-Z]{2}", checked["country"]):
-            raise InvalidText(field="country", problem="expected two capitals (ISO 3166-1)")
-        born: object = self.date_of_birth
-        if born is not None and (not isinstance(born, date) or isinstance(born, datetime)):
-            raise InvalidText(field="date_of_birth", problem="is no datetime.date")
-        for name, value in checked.items():
+        given = {each.name: getattr(self, each.name) for each in fields(self)}
+        for name, value in (checked_fields(given) | checked).items():
             object.__setattr__(self, name, value)
 
 
-_REQUIRED = {"first_name", "last_name", "locale", "time_zone"}
 _MOST_PREFERENCES = 100_000
-_LONGEST = {
-    "password_hash": 500,
-    "country": 2,
-    "first_name": 100,
-    "last_name": 100,
-    "phone_number": 32,
-    "subdivision": 100,
-    "city": 100,
-    "bio": 10_000,
-    "avatar_url": 2_000,
-    "locale": 35,
-    "time_zone": 64,
-}
-
-
-def _user_type(value: UserType | str) -> UserType:
-    try:
-        return UserType(value)
-    except ValueError:
-        raise InvalidText(
-            field="user_type", problem=f"{value!r} is none of {', '.join(UserType)}"
-        ) from None
 
 
 def _preferences(value: Preferences) -> Preferences:

@@ -4,18 +4,31 @@ ElearningError
 ├── SettingsError
 ├── InvalidInput
 │   ├── UnknownRegion, InvalidId, InvalidEmail, InvalidText
-│   └── InvalidAmount, UnknownCurrency, InvalidPage
+│   ├── InvalidScore, InvalidCertificateCode, InvalidRating, InvalidPaymentMethod
+│   ├── UnknownField, SecretField, FieldNotLoaded, NotPlain, InvalidDocument
+│   └── InvalidAmount, UnknownCurrency, InvalidPage, InvalidPassword
 ├── NotFound
+│   ├── CategoryNotFound, ModuleNotFound, CourseLessonNotFound
+│   ├── CertificateNotFound, ReviewNotFound
+│   ├── ContentNotFound, PreferencesNotFound
 │   └── UserNotFound, CourseNotFound, EnrollmentNotFound, LessonNotFound,
 │       PaymentMethodNotFound, TransactionNotFound
 ├── Conflict
+│   ├── CourseCodeTaken, SlugTaken, CategoryTaken, NotAnInstructor, StaleEdit
+│   ├── CourseEmpty, CourseTooLong, ForeignModule, LessonArchived, WrongOrder
+│   ├── CategoryElsewhere, CategoryCycle, PrerequisiteCycle, PrerequisitesLocked
+│   ├── LessonRuleNotMet, LessonNotScored, EnrollmentNotCompleted, CertificateRevoked
+│   ├── AlreadyReviewed, NotTheInstructor, OwnReview, TooManyPaymentMethods
 │   ├── EmailTaken, AlreadyEnrolled, CourseFull, CourseNotOpen, EnrollmentClosed
 │   ├── EnrollmentNotActive, TransactionNotPending, GatewayIdTaken
 │   ├── RefundRefused, NotAPayment, InvoiceMissing, IsolationTooHigh
 │   ├── MisroutedRow, CopiedRow, IllegalStep, FixedColumn
 │   ├── CourseNotCopied, PrerequisitesMissing, SeatNotClaimed, SeatsFree
 │   ├── ClaimReleased, ClaimTooOld, UserHasPayments
+│   ├── ContentExists, ContentOfOtherType, PreferencesExist, WishlistFull
 │   └── NotPermitted
+├── AccessDenied
+│   └── InvalidCredentials, AccountNotActive, InvalidUserToken
 ├── PaymentDeclined
 ├── GatewayFault
 ├── RoutingError
@@ -39,12 +52,22 @@ The class "LE" is outside the ranges that the SQL standard keeps for itself
 (PostgreSQL manual, "Error and message reporting": classes 0-4 and A-H).
 """
 
+from elearning.errors.access import (
+    AccessDenied,
+    AccountNotActive,
+    InvalidCredentials,
+    InvalidUserToken,
+)
 from elearning.errors.base import ElearningError
 from elearning.errors.conflict import (
     AlreadyEnrolled,
+    AlreadyReviewed,
+    CertificateRevoked,
     ClaimReleased,
     ClaimTooOld,
     Conflict,
+    ContentExists,
+    ContentOfOtherType,
     CopiedRow,
     CourseFull,
     CourseNotCopied,
@@ -52,37 +75,79 @@ from elearning.errors.conflict import (
     EmailTaken,
     EnrollmentClosed,
     EnrollmentNotActive,
+    EnrollmentNotCompleted,
     FixedColumn,
     GatewayIdTaken,
     IllegalStep,
     InvoiceMissing,
     IsolationTooHigh,
+    LessonNotScored,
+    LessonRuleNotMet,
     MisroutedRow,
     NotAPayment,
     NotPermitted,
+    NotTheInstructor,
+    OwnReview,
+    PreferencesExist,
     PrerequisitesMissing,
     RefundRefused,
     SeatNotClaimed,
     SeatsFree,
+    TooManyPaymentMethods,
     TransactionNotPending,
     UserHasPayments,
+    WishlistFull,
+)
+from elearning.errors.editing import (
+    CategoryCycle,
+    CategoryElsewhere,
+    CategoryNotFound,
+    CategoryTaken,
+    CourseCodeTaken,
+    CourseEmpty,
+    CourseLessonNotFound,
+    CourseTooLong,
+    ForeignModule,
+    InvalidPosition,
+    LessonArchived,
+    ModuleNotFound,
+    NotAnInstructor,
+    PrerequisiteCycle,
+    PrerequisitesLocked,
+    SlugTaken,
+    StaleEdit,
+    WrongOrder,
 )
 from elearning.errors.invalid_input import (
+    FieldNotLoaded,
     InvalidAmount,
+    InvalidCertificateCode,
+    InvalidDocument,
     InvalidEmail,
     InvalidId,
     InvalidInput,
     InvalidPage,
+    InvalidPassword,
+    InvalidPaymentMethod,
+    InvalidRating,
+    InvalidScore,
     InvalidText,
+    NotPlain,
+    SecretField,
     UnknownCurrency,
+    UnknownField,
     UnknownRegion,
 )
 from elearning.errors.not_found import (
+    CertificateNotFound,
+    ContentNotFound,
     CourseNotFound,
     EnrollmentNotFound,
     LessonNotFound,
     NotFound,
     PaymentMethodNotFound,
+    PreferencesNotFound,
+    ReviewNotFound,
     TransactionNotFound,
     UserNotFound,
 )
@@ -114,68 +179,115 @@ from elearning.errors.routing import (
 )
 
 __all__ = [
+    "AccessDenied",
+    "AccountNotActive",
     "AlreadyEnrolled",
+    "AlreadyReviewed",
     "BinaryNotFound",
+    "CategoryCycle",
+    "CategoryElsewhere",
+    "CategoryNotFound",
+    "CategoryTaken",
+    "CertificateNotFound",
+    "CertificateRevoked",
     "ClaimReleased",
     "ClaimTooOld",
     "ClusterError",
     "Conflict",
+    "ContentExists",
+    "ContentNotFound",
+    "ContentOfOtherType",
     "CopiedRow",
+    "CourseCodeTaken",
+    "CourseEmpty",
     "CourseFull",
+    "CourseLessonNotFound",
     "CourseNotCopied",
     "CourseNotFound",
     "CourseNotOpen",
+    "CourseTooLong",
     "CrossShardRead",
     "CrossShardWrite",
     "ElearningError",
     "EmailTaken",
     "EnrollmentClosed",
     "EnrollmentNotActive",
+    "EnrollmentNotCompleted",
     "EnrollmentNotFound",
+    "FieldNotLoaded",
     "FixedColumn",
     "ForeignDatabase",
+    "ForeignModule",
     "GatewayFault",
     "GatewayIdTaken",
     "IllegalStep",
     "InvalidAmount",
+    "InvalidCertificateCode",
+    "InvalidCredentials",
+    "InvalidDocument",
     "InvalidEmail",
     "InvalidId",
     "InvalidInput",
     "InvalidPage",
+    "InvalidPassword",
+    "InvalidPaymentMethod",
+    "InvalidRating",
+    "InvalidPosition",
+    "InvalidScore",
     "InvalidText",
+    "InvalidUserToken",
     "InvoiceMissing",
     "IsolationTooHigh",
+    "LessonArchived",
     "LessonNotFound",
+    "LessonNotScored",
+    "LessonRuleNotMet",
     "MalformedFile",
     "MalformedRow",
     "MeshError",
     "MigrationError",
     "MigrationLocked",
     "MisroutedRow",
+    "ModuleNotFound",
     "NodeUnavailable",
     "NotAPayment",
+    "NotAnInstructor",
     "NotFound",
     "NotMergeable",
     "NotPermitted",
+    "NotPlain",
+    "NotTheInstructor",
+    "OwnReview",
     "PaymentDeclined",
     "PaymentMethodNotFound",
     "PoolExhausted",
+    "PreferencesExist",
+    "PreferencesNotFound",
+    "PrerequisiteCycle",
+    "PrerequisitesLocked",
     "PrerequisitesMissing",
     "ReadOnlySession",
     "RefundRefused",
     "RegionRequired",
+    "ReviewNotFound",
     "RightsMissing",
     "RoutingError",
     "SchemaMismatch",
     "SeatNotClaimed",
     "SeatsFree",
+    "SecretField",
     "ServerStartError",
     "SettingsError",
     "ShardAhead",
+    "SlugTaken",
+    "StaleEdit",
     "TransactionNotFound",
     "TransactionNotPending",
     "UnknownCurrency",
+    "UnknownField",
     "UnknownRegion",
     "UserHasPayments",
     "UserNotFound",
+    "WishlistFull",
+    "WrongOrder",
 ]

@@ -6,9 +6,12 @@ from elearning.errors.base import ElearningError
 
 __all__ = [
     "AlreadyEnrolled",
+    "CertificateRevoked",
     "ClaimReleased",
     "ClaimTooOld",
     "Conflict",
+    "ContentExists",
+    "ContentOfOtherType",
     "CopiedRow",
     "CourseFull",
     "CourseNotCopied",
@@ -16,20 +19,25 @@ __all__ = [
     "EmailTaken",
     "EnrollmentClosed",
     "EnrollmentNotActive",
+    "EnrollmentNotCompleted",
     "FixedColumn",
     "GatewayIdTaken",
     "IllegalStep",
     "InvoiceMissing",
     "IsolationTooHigh",
+    "LessonNotScored",
+    "LessonRuleNotMet",
     "MisroutedRow",
     "NotAPayment",
     "NotPermitted",
+    "PreferencesExist",
     "PrerequisitesMissing",
     "RefundRefused",
     "SeatNotClaimed",
     "SeatsFree",
     "TransactionNotPending",
     "UserHasPayments",
+    "WishlistFull",
 ]
 
 
@@ -229,3 +237,54 @@ class NotPermitted(Conflict):
         "{node} refuses this to the role {role}: {problem}. "
         "If the role should have that right, 'elearning migrate' grants it"
     )
+
+
+class LessonRuleNotMet(Conflict):
+    """The student has not seen or scored enough for the lesson to be completed."""
+
+    template = (
+        "lesson {lesson_id} of enrollment {enrollment_id} cannot be completed yet: its rule is "
+        "{rule}, from {threshold} percent on, and there are {value}"
+    )
+
+
+class LessonNotScored(Conflict):
+    """Attempts are made at quizzes and assignments."""
+
+    template = "lesson {lesson_id} is a {lesson_type}: only a quiz or an assignment takes attempts"
+
+
+class EnrollmentNotCompleted(Conflict):
+    """A certificate is for who has completed the course."""
+
+    template = "enrollment {enrollment_id} is {status}: a certificate is for a completed one"
+
+
+class CertificateRevoked(Conflict):
+    """A certificate is revoked once."""
+
+    template = "certificate {certificate_id} was revoked already: issue_certificate makes a new one"
+
+
+class ContentExists(Conflict):
+    """An id stands for one content."""
+
+    template = "content {content_id} exists already: update it, or leave the id out"
+
+
+class ContentOfOtherType(Conflict):
+    """A video has no questions, and a quiz is not watched."""
+
+    template = "content {content_id} is of type {content_type}, which has no {fields}"
+
+
+class PreferencesExist(Conflict):
+    """A user's preferences are one document."""
+
+    template = "user {user_id} has preferences already: replace them, or change some"
+
+
+class WishlistFull(Conflict):
+    """A wishlist is read as a whole, so it has an end."""
+
+    template = "the wishlist of user {user_id} is full: it holds {most} courses, remove one first"

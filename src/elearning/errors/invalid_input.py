@@ -5,13 +5,21 @@ from __future__ import annotations
 from elearning.errors.base import ElearningError
 
 __all__ = [
+    "FieldNotLoaded",
     "InvalidAmount",
+    "InvalidCertificateCode",
+    "InvalidDocument",
     "InvalidEmail",
     "InvalidId",
     "InvalidInput",
     "InvalidPage",
+    "InvalidPassword",
+    "InvalidScore",
     "InvalidText",
+    "NotPlain",
+    "SecretField",
     "UnknownCurrency",
+    "UnknownField",
     "UnknownRegion",
 ]
 
@@ -63,3 +71,52 @@ class InvalidPage(InvalidInput):
     """Not a cursor that the page before gave out, or one of another order."""
 
     template = "the page cursor {problem}: begin with the first page again"
+
+
+class InvalidScore(InvalidInput):
+    """A score that is not 0 to 100, or has more than two decimals."""
+
+    template = "score {score} {problem}: expected 0 to 100 with at most two decimals"
+
+
+class InvalidCertificateCode(InvalidInput):
+    """Not a code that was ever given out: a sign is wrong or missing."""
+
+    template = "{code!r} is no certificate's code, it {problem}: copy it from the certificate"
+
+
+class InvalidPassword(InvalidInput):
+    """Not a password: too short, too long, or with a character that cannot be hashed."""
+
+    # What was typed is in no message: it is nearly the right one at times.
+    template = "password: {problem}"
+
+
+class UnknownField(InvalidInput):
+    """Nothing of this name is part of a row or a document."""
+
+    template = "{what} has no field {field!r}: expected some of {known}"
+
+
+class SecretField(InvalidInput):
+    """Hashes of passwords and the like are shown to nobody."""
+
+    template = "{field!r} of {what} is a secret: it is no part of any dictionary"
+
+
+class FieldNotLoaded(InvalidInput):
+    """A dictionary is made of what is there, with no statement of its own."""
+
+    template = "{field!r} of {what} is not loaded: {remedy}"
+
+
+class NotPlain(InvalidInput):
+    """A value that is no row, result or document, or holds what JSON has no form for."""
+
+    template = "{what} has no plain form: {problem}"
+
+
+class InvalidDocument(InvalidInput):
+    """What a document of MongoDB cannot hold."""
+
+    template = "{document}, {field}: {problem}"

@@ -5,11 +5,14 @@ from __future__ import annotations
 from elearning.errors.base import ElearningError
 
 __all__ = [
+    "CertificateNotFound",
+    "ContentNotFound",
     "CourseNotFound",
     "EnrollmentNotFound",
     "LessonNotFound",
     "NotFound",
     "PaymentMethodNotFound",
+    "PreferencesNotFound",
     "TransactionNotFound",
     "UserNotFound",
 ]
@@ -59,3 +62,21 @@ class PaymentMethodNotFound(NotFound):
 
     template = "user {user_id} has no payment method {payment_method_id}"
     sqlstate = "LE016"
+
+
+class CertificateNotFound(NotFound):
+    """No such certificate."""
+
+    template = "no certificate {certificate_id}"
+
+
+class ContentNotFound(NotFound):
+    """No such content in MongoDB."""
+
+    template = "no content {content_id}"
+
+
+class PreferencesNotFound(NotFound):
+    """No such user, or one whose preferences are still on their way to MongoDB."""
+
+    template = "no preferences of user {user_id}: those of a new user may be still in the outbox"
