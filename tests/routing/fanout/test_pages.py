@@ -40,6 +40,12 @@ ORDERS: dict[str, Any] = {
     "mixed": select(User.email).order_by(
         User.first_name.collate("C").desc(), User.last_login.nulls_first(), User.created_at
     ),
+    "small": select(User.email).order_by(
+        func.lower(User.last_name).collate("C"), func.lower(User.first_name).collate("C")
+    ),
+    "small-nulls": select(User.email, UserProfile.id)
+    .outerjoin(User.profile)
+    .order_by(func.lower(UserProfile.city).collate("C").desc()),
     "own-id": select(User.email).order_by(User.id.desc()),
     "big": select(Transaction.id).order_by(Transaction.amount_minor.desc()),
     "catalog": select(Course.slug).order_by(Course.duration_hours, Course.title.collate("C")),

@@ -24,7 +24,9 @@ from sqlalchemy import (
     or_,
     tuple_,
 )
-from sqlalchemy.sql.operators import is_not
+from sqlalchemy.sql.elements import Grouping
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import collate, is_not
 from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import TypeEngine
 
@@ -33,6 +35,7 @@ from elearning.routing.consistency import Consistency
 from elearning.routing.engines import Engines
 from elearning.routing.fanout.ask import OnShardError, Question, Terms, question
 from elearning.routing.fanout.cursor import name_of, read_cursor, write_cursor
+from elearning.routing.fanout.functions import name_of as function_name
 from elearning.routing.fanout.kinds import Kind, comparable
 from elearning.routing.fanout.locality import Sources, names_of_bookkeeping, sources_of
 from elearning.routing.fanout.order import OrderKey, order_of
@@ -313,13 +316,26 @@ def _is_after(key: OrderKey, value: Any, *, nullable: bool) -> ColumnElement[boo
 
 
 def _can_be_null(key: OrderKey, sources: Sources) -> bool:
-    place = place_of(key.element)
+    place = place_of(_strictly_in(key.element))
     for condition in () if place is None else sources.conditions[place.source]:
         if isinstance(condition, BinaryExpression) and condition.operator is is_not:
             tested = place_of(condition.left)
             if tested == place and isinstance(condition.right, Null):
                 return False
     return place is None or place.column.nullable is True or place.source in sources.optional
+
+
+def _strictly_in(element: Any) -> Any:
+    """Return what an expression is made of that is NULL only where that is: a text's small form."""
+    while True:
+        if isinstance(element, Grouping):
+            element = element.element
+        elif isinstance(element, BinaryExpression) and element.operator is collate:
+            element = element.left
+        elif isinstance(element, FunctionElement) and function_name(element) in {"lower", "upper"}:
+            (element,) = element.clauses
+        else:
+            return element
 
 
 def _literal(key: OrderKey, value: Any) -> ColumnElement[Any]:
