@@ -23,10 +23,12 @@ CATALOG = ROOT / "src" / "elearning" / "cluster" / "migrations" / "catalog.json"
 TARGET = Path(__file__).with_name("reference.md")
 MODULES = (
     "elearning.regions",
+    "elearning.certificate_code",
     "elearning.email_hash",
     "elearning.ids",
     "elearning.money",
     "elearning.text",
+    "elearning.plain",
     "elearning.config",
     "elearning.models",
     "elearning.documents",

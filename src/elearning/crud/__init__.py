@@ -5,6 +5,13 @@ They are synchronous; ``await session.run_sync(operation, ...)`` runs one in an
 engines of `elearning.routing.Engines`, which translate those of the database.
 """
 
+from elearning.crud.certificates import (
+    CertificateState,
+    VerifiedCertificate,
+    issue_certificate,
+    revoke_certificate,
+    verify_certificate,
+)
 from elearning.crud.claims import (
     EmailClaim,
     HeldClaim,
@@ -26,6 +33,13 @@ from elearning.crud.claims import (
     settle_claim,
     used_claims,
 )
+from elearning.crud.course_progress import (
+    CourseProgress,
+    LessonState,
+    ModuleProgress,
+    course_progress,
+    list_lesson_progress,
+)
 from elearning.crud.courses import (
     SEAT_HOLDERS,
     CourseFigures,
@@ -34,6 +48,12 @@ from elearning.crud.courses import (
     get_course,
     seats_at_home,
     seats_of,
+)
+from elearning.crud.enrollment_lists import (
+    EnrolledCourse,
+    EnrolledUser,
+    list_course_enrollments,
+    list_enrollments,
 )
 from elearning.crud.enrollments import (
     Unclaimed,
@@ -45,6 +65,12 @@ from elearning.crud.enrollments import (
     get_enrollment,
     unclaimed_enrollments,
 )
+from elearning.crud.lesson_visits import (
+    ResumePoint,
+    Visit,
+    record_visit,
+    resume,
+)
 from elearning.crud.payments import (
     complete_refund,
     complete_transaction,
@@ -55,6 +81,12 @@ from elearning.crud.payments import (
     get_transaction,
 )
 from elearning.crud.progress import Progress, mark_lesson_complete, mark_lesson_open
+from elearning.crud.quiz_attempts import (
+    Attempt,
+    SubmittedAttempt,
+    list_attempts,
+    submit_attempt,
+)
 from elearning.crud.statements import FIRST
 from elearning.crud.users import (
     NewUser,
@@ -71,13 +103,24 @@ from elearning.crud.waitlist import join_waitlist, leave_waitlist
 __all__ = [
     "FIRST",
     "SEAT_HOLDERS",
+    "Attempt",
+    "CertificateState",
     "CourseFigures",
+    "CourseProgress",
     "EmailClaim",
+    "EnrolledCourse",
+    "EnrolledUser",
     "HeldClaim",
+    "LessonState",
+    "ModuleProgress",
     "NewUser",
     "Progress",
+    "ResumePoint",
     "Seats",
+    "SubmittedAttempt",
     "Unclaimed",
+    "VerifiedCertificate",
+    "Visit",
     "adopt_claim",
     "adopt_email",
     "cancel_enrollment",
@@ -90,6 +133,7 @@ __all__ = [
     "complete_transaction",
     "confirm_claim",
     "confirmed_claims",
+    "course_progress",
     "create_refund",
     "create_transaction",
     "create_user_with_profile",
@@ -109,19 +153,29 @@ __all__ = [
     "get_user_by_email",
     "has_seat",
     "held_claims",
+    "issue_certificate",
     "join_waitlist",
     "leave_waitlist",
+    "list_attempts",
+    "list_course_enrollments",
+    "list_enrollments",
+    "list_lesson_progress",
     "lose_claim",
     "mark_lesson_complete",
     "mark_lesson_open",
     "offer_all_seats",
     "pending_claims",
     "prune_claims",
+    "record_visit",
     "release_claim",
+    "resume",
+    "revoke_certificate",
     "seats_at_home",
     "seats_of",
     "settle_claim",
+    "submit_attempt",
     "unclaimed_enrollments",
     "unclaimed_users",
     "used_claims",
+    "verify_certificate",
 ]

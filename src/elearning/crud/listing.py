@@ -64,7 +64,7 @@ class Listing(Generic[T]):
         read: makes an item of a row; the default takes its first column.
     """
 
-    statement: Select[Any]
+    statement: Select[*tuple[Any, ...]]
     read: Callable[[Row[*tuple[Any, ...]]], T] = _first
 
     def page(self, session: Reader, *, size: int = 50, after: str | None = None) -> ItemPage[T]:

@@ -7,21 +7,21 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import false, func, select, true, update
+from sqlalchemy import Integer, Uuid, bindparam, false, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
-from elearning.errors import (
-    EnrollmentNotActive,
-    EnrollmentNotFound,
-    InvalidAmount,
-    LessonNotFound,
+from elearning.crud.completion_rules import (
+    MOST_SECONDS,
+    checked_seconds,
+    is_met_when_viewed,
+    why_not,
 )
-from elearning.models import Enrollment, EnrollmentStatus, LessonProgress
+from elearning.errors import EnrollmentNotActive, EnrollmentNotFound, LessonNotFound
+from elearning.models import CourseLesson, Enrollment, EnrollmentStatus, LessonProgress
 from elearning.models.counters import expire_counted
 
-__all__ = ["Progress", "mark_lesson_complete", "mark_lesson_open"]
+__all__ = ["Progress", "mark_lesson_complete", "mark_lesson_open", "touch_enrollment"]
 
-_MOST_SECONDS = 2**31 - 1
 _OPEN = (EnrollmentStatus.ACTIVE, EnrollmentStatus.COMPLETED)
 
 
@@ -35,6 +35,39 @@ class Progress:
     total_lessons: int
     percentage: Decimal
     completion_date: datetime | None
+
+
+_TOUCH = (
+    update(Enrollment)
+    .where(Enrollment.id == bindparam("enrollment", type_=Uuid))
+    .values(last_accessed=func.clock_timestamp())
+    .returning(Enrollment.status)
+    .execution_options(synchronize_session=False)
+)
+_TIME = bindparam("time", type_=Integer)
+_COMPLETE = (
+    update(LessonProgress)
+    .where(
+        LessonProgress.enrollment_id == bindparam("enrollment", type_=Uuid),
+        LessonProgress.lesson_id == bindparam("lesson", type_=Uuid),
+        CourseLesson.id == LessonProgress.lesson_id,
+        or_(
+            # What is done stays done, whatever its rule has become.
+            LessonProgress.completed,
+            is_met_when_viewed(LessonProgress.watched, LessonProgress.best_score),
+        ),
+    )
+    .values(
+        completed=true(),
+        completion_date=func.coalesce(LessonProgress.completion_date, func.clock_timestamp()),
+        # Kept below the column's limit instead of failing after months of study.
+        time_spent=func.least(LessonProgress.time_spent, MOST_SECONDS - _TIME) + _TIME,
+        last_accessed=func.clock_timestamp(),
+    )
+    .returning(LessonProgress.id)
+    .execution_options(synchronize_session=False)
+)
+"""One statement for all: to build it anew takes longer than to look at the rule."""
 
 
 def mark_lesson_complete(
@@ -53,29 +86,17 @@ def mark_lesson_complete(
     Raises:
         EnrollmentNotFound, LessonNotFound: no such row.
         EnrollmentNotActive: the enrollment was dropped or has expired.
+        LessonRuleNotMet: too little was watched, or scored.
         InvalidAmount: the time is negative.
     """
-    if isinstance(time_spent, bool) or not isinstance(time_spent, int):
-        raise InvalidAmount(amount=repr(time_spent), problem="is no whole number of seconds")
-    if not 0 <= time_spent <= _MOST_SECONDS:
-        raise InvalidAmount(
-            amount=f"{Decimal(time_spent):.20g}", problem=f"is no time of 0 to {_MOST_SECONDS} s"
-        )
-    _touch(session, enrollment_id)
+    time_spent = checked_seconds(time_spent)
+    touch_enrollment(session, enrollment_id)
     done = session.scalar(
-        update(LessonProgress)
-        .where(LessonProgress.enrollment_id == enrollment_id, LessonProgress.lesson_id == lesson_id)
-        .values(
-            completed=true(),
-            completion_date=func.coalesce(LessonProgress.completion_date, func.clock_timestamp()),
-            # Kept below the column's limit instead of failing after months of study.
-            time_spent=func.least(LessonProgress.time_spent, _MOST_SECONDS - time_spent)
-            + time_spent,
-        )
-        .returning(LessonProgress.id)
+        _COMPLETE, {"enrollment": enrollment_id, "lesson": lesson_id, "time": time_spent}
     )
     if done is None:
-        raise LessonNotFound(enrollment_id=enrollment_id, lesson_id=lesson_id)
+        raise why_not(session, enrollment_id, lesson_id)
+    expire_counted(session, LessonProgress, done)
     return _progress(session, enrollment_id)
 
 
@@ -86,7 +107,7 @@ def mark_lesson_open(session: Session, enrollment_id: UUID, lesson_id: UUID) -> 
         EnrollmentNotFound, LessonNotFound: no such row.
         EnrollmentNotActive: the enrollment was dropped or has expired.
     """
-    _touch(session, enrollment_id)
+    touch_enrollment(session, enrollment_id)
     opened = session.scalar(
         update(LessonProgress)
         .where(LessonProgress.enrollment_id == enrollment_id, LessonProgress.lesson_id == lesson_id)
@@ -98,16 +119,17 @@ def mark_lesson_open(session: Session, enrollment_id: UUID, lesson_id: UUID) -> 
     return _progress(session, enrollment_id)
 
 
-def _touch(session: Session, enrollment_id: UUID) -> None:
-    """Lock an enrollment before its progress, which is the order that every flow takes."""
-    status = session.scalar(
-        update(Enrollment)
-        .where(Enrollment.id == enrollment_id)
-        .values(last_accessed=func.clock_timestamp())
-        .returning(Enrollment.status)
-    )
+def touch_enrollment(session: Session, enrollment_id: UUID) -> None:
+    """Lock an enrollment before its progress, which is the order that every flow takes.
+
+    Raises:
+        EnrollmentNotFound: there is none.
+        EnrollmentNotActive: it was dropped or has expired.
+    """
+    status = session.scalar(_TOUCH, {"enrollment": enrollment_id})
     if status is None:
         raise EnrollmentNotFound(enrollment_id=enrollment_id)
+    expire_counted(session, Enrollment, enrollment_id)
     if status not in _OPEN:
         raise EnrollmentNotActive(enrollment_id=enrollment_id, status=status.value)
 

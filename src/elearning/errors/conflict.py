@@ -6,6 +6,7 @@ from elearning.errors.base import ElearningError
 
 __all__ = [
     "AlreadyEnrolled",
+    "AlreadyReviewed",
     "CertificateRevoked",
     "ClaimReleased",
     "ClaimTooOld",
@@ -30,11 +31,14 @@ __all__ = [
     "MisroutedRow",
     "NotAPayment",
     "NotPermitted",
+    "NotTheInstructor",
+    "OwnReview",
     "PreferencesExist",
     "PrerequisitesMissing",
     "RefundRefused",
     "SeatNotClaimed",
     "SeatsFree",
+    "TooManyPaymentMethods",
     "TransactionNotPending",
     "UserHasPayments",
     "WishlistFull",
@@ -288,3 +292,30 @@ class WishlistFull(Conflict):
     """A wishlist is read as a whole, so it has an end."""
 
     template = "the wishlist of user {user_id} is full: it holds {most} courses, remove one first"
+
+
+class AlreadyReviewed(Conflict):
+    """An enrollment has one review, which can be edited."""
+
+    template = "enrollment {enrollment_id} has the review {review_id} already: edit that one"
+
+
+class NotTheInstructor(Conflict):
+    """A course's reviews are answered by who teaches it."""
+
+    template = (
+        "user {user_id} does not teach course {course_id}: only its instructor answers "
+        "review {review_id}"
+    )
+
+
+class OwnReview(Conflict):
+    """Nobody reports what they wrote."""
+
+    template = "review {review_id} is by user {user_id}: edit or delete it in place of reporting it"
+
+
+class TooManyPaymentMethods(Conflict):
+    """A user has some ways to pay, not any number."""
+
+    template = "user {user_id} has {most} payment methods already: remove one first"

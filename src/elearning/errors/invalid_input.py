@@ -14,6 +14,8 @@ __all__ = [
     "InvalidInput",
     "InvalidPage",
     "InvalidPassword",
+    "InvalidPaymentMethod",
+    "InvalidRating",
     "InvalidScore",
     "InvalidText",
     "NotPlain",
@@ -120,3 +122,16 @@ class InvalidDocument(InvalidInput):
     """What a document of MongoDB cannot hold."""
 
     template = "{document}, {field}: {problem}"
+
+
+class InvalidRating(InvalidInput):
+    """Not a number of stars."""
+
+    template = "rating {rating!r}: expected a whole number from 1 (worst) to 5 (best)"
+
+
+class InvalidPaymentMethod(InvalidInput):
+    """A way to pay that cannot be used: expired, incomplete, or with more than may be stored."""
+
+    # What was given is in no message: it may be the number of a card.
+    template = "payment method, {field}: {problem}"

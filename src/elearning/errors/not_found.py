@@ -13,6 +13,7 @@ __all__ = [
     "NotFound",
     "PaymentMethodNotFound",
     "PreferencesNotFound",
+    "ReviewNotFound",
     "TransactionNotFound",
     "UserNotFound",
 ]
@@ -80,3 +81,9 @@ class PreferencesNotFound(NotFound):
     """No such user, or one whose preferences are still on their way to MongoDB."""
 
     template = "no preferences of user {user_id}: those of a new user may be still in the outbox"
+
+
+class ReviewNotFound(NotFound):
+    """No such review."""
+
+    template = "no review {review_id}"

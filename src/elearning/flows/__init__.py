@@ -1,6 +1,7 @@
 """The business flows across PostgreSQL and MongoDB."""
 
 from elearning.crud import NewUser, Progress
+from elearning.flows.certificates import verify_certificate
 from elearning.flows.enrollment import (
     Enrolled,
     LessonOutline,
@@ -45,4 +46,5 @@ __all__ = [
     "recover",
     "register",
     "settle",
+    "verify_certificate",
 ]

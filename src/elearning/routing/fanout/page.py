@@ -127,7 +127,7 @@ async def fan_out_page_async(  # noqa: PLR0913 - as above
 
 
 def page_of(
-    session: Reader, statement: Select[Any], *, size: int, after: str | None = None
+    session: Reader, statement: Select[*tuple[Any, ...]], *, size: int, after: str | None = None
 ) -> Page:
     """Return a page of what a statement asks of one session.
 
