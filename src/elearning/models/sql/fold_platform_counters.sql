@@ -1,5 +1,6 @@
--- Adds the changes of the platform's counters up, one row for each counter; returns how many
--- rows that saved. Somebody else who does it is not waited for.
+-- Adds the changes of the platform's counters up, so that each counter is one row again; returns
+-- how many rows that saved. Somebody else who does it is not waited for. What is not committed
+-- yet is not seen, and stays for the next time; readers see all rows of before or all of after.
 CREATE OR REPLACE FUNCTION fold_platform_counters()
 RETURNS bigint
 LANGUAGE plpgsql
@@ -15,6 +16,11 @@ BEGIN
     END IF;
     WITH taken AS (
         DELETE FROM platform_counters
+        WHERE id IN (
+            SELECT unnest(array_agg(id)) FROM platform_counters
+            GROUP BY name, detail, region_code, month, currency
+            HAVING count(*) > 1 OR sum(change) = 0
+        )
         RETURNING name, detail, region_code, month, currency, change
     ), given AS (
         INSERT INTO platform_counters (name, detail, region_code, month, currency, change)
