@@ -40,6 +40,7 @@ TABLES = (
     "review_reports",
     "quiz_attempts",
     "certificates",
+    "course_ratings",
     "course_revenue",
     "course_months",
     "user_tokens",
@@ -66,6 +67,8 @@ INDEXES = (
         "idx_users_name",
         'users (lower(last_name) COLLATE "C", lower(first_name) COLLATE "C", id)',
     ),
+    ("idx_users_region", "users (region, created_at, id)"),
+    ("idx_users_email_prefix", 'users (email COLLATE "C", id)'),
     ("idx_users_user_type", "users (user_type, status, created_at, id)"),
     (
         "idx_courses_weighted_rating",
@@ -76,6 +79,9 @@ INDEXES = (
     ),
     ("idx_courses_published_at", "courses (published_at, id) WHERE status = 'published'"),
     ("idx_enrollments_course_date", "enrollments (course_id, enrollment_date, id)"),
+    ("idx_transactions_course_date", "transactions (course_id, created_at, id)"),
+    ("idx_course_reviews_course_id", "course_reviews (course_id, created_at, id)"),
+    ("idx_course_reviews_rating", "course_reviews (course_id, rating, created_at, id)"),
 )
 """Name, and what it is on: tables that are there, and locked for the other changes anyhow."""
 
@@ -84,8 +90,8 @@ def upgrade() -> None:
     run("SET LOCAL lock_timeout = '2s'")
     # At once, so that no transaction of an application is in between.
     run(
-        "LOCK TABLE users, courses, course_lessons, enrollments, lesson_progress, course_reviews "
-        "IN ACCESS EXCLUSIVE MODE"
+        "LOCK TABLE users, courses, course_lessons, enrollments, lesson_progress, transactions, "
+        "course_reviews IN ACCESS EXCLUSIVE MODE"
     )
     op.create_table(
         "course_popularity",
@@ -258,6 +264,7 @@ def upgrade() -> None:
         comment="Secrets of one use that were sent by mail",
     )
     op.create_index("idx_user_tokens_user_id", "user_tokens", ["user_id", "purpose"], unique=False)
+    op.create_index("idx_user_tokens_expires_at", "user_tokens", ["expires_at"], unique=False)
     op.create_table(
         "course_months",
         sa.Column("course_id", sa.Uuid(), nullable=False),
@@ -320,6 +327,46 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("course_id", "region_code", "month", name=op.f("pk_course_months")),
         comment="Enrollments of a course by month, for the people of each region",
+    )
+    op.create_table(
+        "course_ratings",
+        sa.Column("course_id", sa.Uuid(), nullable=False),
+        sa.Column(
+            "region_code",
+            sa.SmallInteger(),
+            autoincrement=False,
+            nullable=False,
+            comment="of the people, 1 to 6",
+        ),
+        sa.Column(
+            "rating",
+            sa.SmallInteger(),
+            autoincrement=False,
+            nullable=False,
+            comment="1 (worst) to 5 (best)",
+        ),
+        sa.Column(
+            "number",
+            sa.Integer(),
+            server_default="0",
+            nullable=False,
+            comment="how many reviews have it; hidden ones do not count",
+        ),
+        sa.CheckConstraint("number >= 0", name=op.f("ck_course_ratings_number")),
+        sa.CheckConstraint("rating BETWEEN 1 AND 5", name=op.f("ck_course_ratings_rating")),
+        sa.CheckConstraint(
+            "region_code BETWEEN 1 AND 6", name=op.f("ck_course_ratings_region_code")
+        ),
+        sa.ForeignKeyConstraint(
+            ["course_id"],
+            ["courses.id"],
+            name=op.f("fk_course_ratings_course_id"),
+            ondelete="RESTRICT",
+        ),
+        sa.PrimaryKeyConstraint(
+            "course_id", "region_code", "rating", name=op.f("pk_course_ratings")
+        ),
+        comment="How often each rating was given, in each region; copied like courses",
     )
     op.create_table(
         "course_revenue",
@@ -676,6 +723,7 @@ def upgrade() -> None:
             "-- squawk-ignore constraint-missing-not-valid\n"
             f"ALTER TABLE {table} VALIDATE CONSTRAINT {constraint}"
         )
+    op.drop_index("idx_course_reviews_course_id")  # without the id, of rows of one moment
     for name, on in INDEXES:
         run(f"-- squawk-ignore require-concurrent-index-creation\nCREATE INDEX {name} ON {on}")
 
@@ -684,6 +732,10 @@ def downgrade() -> None:
     run("SET LOCAL lock_timeout = '2s'")
     for name, _ in INDEXES:
         op.drop_index(name)
+    run(
+        "-- squawk-ignore require-concurrent-index-creation\n"
+        "CREATE INDEX idx_course_reviews_course_id ON course_reviews (course_id, created_at)"
+    )
     for table, column in COLUMNS:
         op.drop_column(table, column)
     for table in TABLES:

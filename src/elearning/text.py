@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
+from typing import TypeVar
 
 from elearning.errors import InvalidEmail, InvalidText
 
-__all__ = ["checked_text", "first_line", "normalize_email"]
+__all__ = ["checked_choice", "checked_text", "first_line", "normalize_email"]
 
 # The local part and the domain of the HTML standard's valid e-mail address
 # (section 4.10.5.1.5), widened to letters of all scripts, and a dot in the domain.
@@ -14,6 +16,7 @@ _EMAIL = re.compile(
     r"[^\s@\x00-\x20\x7f\"(),:;<>\[\]\\\ud800-\udfff]{1,64}"
     r"@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W_](?:[\w-]{0,61}[^\W_])?"
 )
+_Choice = TypeVar("_Choice", bound=StrEnum)
 _MAX_EMAIL = 254  # RFC 3696, erratum 1690
 
 
@@ -54,6 +57,20 @@ def checked_text(field: str, value: str, *, most: int, least: int = 1) -> str:
     if "\x00" in text or any("\ud800" <= c <= "\udfff" for c in text):
         raise InvalidText(field=field, problem="holds a character that cannot be stored")
     return text
+
+
+def checked_choice(field: str, value: str, choices: type[_Choice]) -> _Choice:
+    """Return a value of an enumeration.
+
+    Raises:
+        InvalidText: it is none of them.
+    """
+    try:
+        return choices(value)
+    except ValueError:
+        raise InvalidText(
+            field=field, problem=f"{str(value)[:100]!r} is none of {', '.join(choices)}"
+        ) from None
 
 
 def first_line(error: BaseException) -> str:

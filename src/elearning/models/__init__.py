@@ -18,6 +18,7 @@ from elearning.models.course_category import CourseCategory
 from elearning.models.course_lesson import CompletionRule, CourseLesson, LessonType
 from elearning.models.course_module import CourseModule
 from elearning.models.course_prerequisite import CoursePrerequisite
+from elearning.models.course_rating import CourseRating
 from elearning.models.course_review import CourseReview
 from elearning.models.course_search import CoursePopularity, CourseSearch
 from elearning.models.course_statistics import CourseStatistics
@@ -55,6 +56,7 @@ __all__ = [
     "CourseMonth",
     "CoursePopularity",
     "CoursePrerequisite",
+    "CourseRating",
     "CourseRevenue",
     "CourseReview",
     "CourseSearch",

@@ -67,7 +67,8 @@ class CourseReview(Regional):
         CheckConstraint("rating BETWEEN 1 AND 5", name="rating"),
         CheckConstraint("(answer IS NULL) = (answered_at IS NULL)", name="answered_at"),
         CheckConstraint("(hidden_at IS NULL) = (hidden_reason IS NULL)", name="hidden_reason"),
-        Index("idx_course_reviews_course_id", "course_id", "created_at"),
+        Index("idx_course_reviews_course_id", "course_id", "created_at", "id"),
+        Index("idx_course_reviews_rating", "course_id", "rating", "created_at", "id"),
         {
             "comment": "What students think of a course",
             "info": {"fixed": ("enrollment_id", "course_id")},

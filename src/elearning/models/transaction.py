@@ -134,6 +134,7 @@ class Transaction(Regional):
         currency_check(),
         Index("idx_transactions_user_id", "user_id", "created_at"),
         Index("idx_transactions_created_at", "created_at", "id"),
+        Index("idx_transactions_course_date", "course_id", "created_at", "id"),
         Index(
             "uq_transactions_gateway_transaction_id",
             "gateway",

@@ -15,9 +15,9 @@ from elearning.cluster.mesh.connecting import Connection
 from elearning.models import Base
 from elearning.models.publication import CopiedTable, copied_tables
 
-__all__ = ["FLEETING", "aside", "bring_in_line", "fetch", "sum_ratings"]
+__all__ = ["FLEETING", "aside", "bring_in_line", "fetch", "sum_up"]
 
-FLEETING = frozenset({"course_prerequisites", "course_statistics"})
+FLEETING = frozenset({"course_prerequisites", "course_ratings", "course_statistics"})
 """Tables whose rows are deleted at home: a copy without a row there is deleted as well."""
 
 _ASIDE = 1_000_000
@@ -120,8 +120,8 @@ def aside(table: Table) -> str:
     )
 
 
-def sum_ratings(connection: Connection) -> None:
-    """Sum the ratings of courses up anew where they are not what the counters say."""
+def sum_up(connection: Connection) -> None:
+    """Sum ratings and popularity of courses up anew where they are not what the counters say."""
     connection.execute(
         "UPDATE public.courses AS c "
         "SET rating_sum = s.rating_sum, total_ratings = s.total_ratings "
@@ -130,4 +130,17 @@ def sum_ratings(connection: Connection) -> None:
         "FROM public.course_statistics GROUP BY course_id) AS s "
         "WHERE s.course_id = c.id "
         "AND (c.rating_sum, c.total_ratings) IS DISTINCT FROM (s.rating_sum, s.total_ratings)"
+    )
+    # What is added meanwhile stays: only the difference of one moment is made up for.
+    connection.execute(
+        "UPDATE public.course_popularity AS p "
+        "SET enrollments = p.enrollments + d.enrollments, "
+        "completions = p.completions + d.completions "
+        "FROM (SELECT b.course_id, coalesce(s.enrollments, 0) - b.enrollments AS enrollments, "
+        "coalesce(s.completions, 0) - b.completions AS completions "
+        "FROM public.course_popularity AS b LEFT JOIN ("
+        "SELECT course_id, sum(enrollments) AS enrollments, sum(completions) AS completions "
+        "FROM public.course_statistics GROUP BY course_id"
+        ") AS s ON s.course_id = b.course_id) AS d "
+        "WHERE d.course_id = p.course_id AND (d.enrollments, d.completions) <> (0, 0)"
     )
