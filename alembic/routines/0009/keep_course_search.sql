@@ -10,7 +10,15 @@ AS $$
 BEGIN
     IF TG_OP = 'DELETE' THEN
         DELETE FROM course_search WHERE course_id = OLD.id;
+        -- What counters have not been deleted yet is theirs to take back.
+        DELETE FROM course_popularity
+        WHERE course_id = OLD.id AND enrollments = 0 AND completions = 0;
         RETURN NULL;
+    END IF;
+    IF TG_OP = 'UPDATE' AND (OLD.title, OLD.description, OLD.language, OLD.status)
+        IS NOT DISTINCT FROM (NEW.title, NEW.description, NEW.language, NEW.status)
+    THEN
+        RETURN NULL;  -- replication names all columns, whichever changed
     END IF;
     INSERT INTO course_popularity (course_id) VALUES (NEW.id) ON CONFLICT (course_id) DO NOTHING;
     IF NEW.status = 'published' THEN
@@ -18,7 +26,8 @@ BEGIN
         VALUES (
             NEW.id,
             setweight(to_tsvector(search_config(NEW.language), NEW.title), 'A')
-                || setweight(to_tsvector(search_config(NEW.language), NEW.description), 'B'),
+                -- What is longer than PostgreSQL takes is found by its beginning.
+                || setweight(to_tsvector(search_config(NEW.language), left(NEW.description, 100000)), 'B'),
             misspellings(NEW.title)
         )
         ON CONFLICT (course_id) DO UPDATE

@@ -172,6 +172,10 @@ def _course_statistics(table: Table) -> Iterator[str]:
 
 
 def _course_categories(table: Table) -> Iterator[str]:
+    yield (
+        "CREATE TRIGGER lock_categories BEFORE UPDATE OF parent_id ON course_categories "
+        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_category_cycle()"
+    )
     event = "BEFORE INSERT OR UPDATE OF parent_id"
     yield _trigger(table, "refuse_category_cycle", event, when="NEW.parent_id IS NOT NULL")
 

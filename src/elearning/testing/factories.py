@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from secrets import token_bytes
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from factory import Faker, LazyAttribute, LazyFunction, SelfAttribute, Sequence, SubFactory
@@ -21,8 +23,10 @@ from factory.alchemy import SQLAlchemyModelFactory
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from elearning.certificate_code import new_code
 from elearning.ids import new_id, region_of
 from elearning.models import (
+    Certificate,
     Course,
     CourseCategory,
     CourseLesson,
@@ -35,14 +39,20 @@ from elearning.models import (
     LessonType,
     PaymentMethod,
     PaymentMethodType,
+    QuizAttempt,
+    ReportReason,
+    ReviewReport,
+    TokenPurpose,
     Transaction,
     User,
     UserProfile,
+    UserToken,
     UserType,
 )
 from elearning.regions import Region
 
 __all__ = [
+    "CertificateFactory",
     "CourseCategoryFactory",
     "CourseFactory",
     "CourseLessonFactory",
@@ -53,9 +63,12 @@ __all__ = [
     "InstructorFactory",
     "LessonProgressFactory",
     "PaymentMethodFactory",
+    "QuizAttemptFactory",
+    "ReviewReportFactory",
     "TransactionFactory",
     "UserFactory",
     "UserProfileFactory",
+    "UserTokenFactory",
     "bound",
 ]
 
@@ -114,6 +127,20 @@ class UserProfileFactory(_Factory[UserProfile]):
     id = _id_like("user")
     country = Faker("country_code")
     city = Faker("city")
+
+
+class UserTokenFactory(_Factory[UserToken]):
+    """The hash of a secret that nobody knows, good for an hour."""
+
+    class Meta:
+        model = UserToken
+
+    user = SubFactory(UserFactory)
+    id = _id_like("user")
+    purpose = TokenPurpose.EMAIL_VERIFICATION
+    token_hash = LazyFunction(lambda: token_bytes(32))
+    email = SelfAttribute("user.email")
+    expires_at = LazyFunction(lambda: datetime.now(UTC) + timedelta(hours=1))
 
 
 class CourseCategoryFactory(_Factory[CourseCategory]):
@@ -234,6 +261,38 @@ class LessonProgressFactory(_Factory[LessonProgress]):
         return row
 
 
+class QuizAttemptFactory(_Factory[QuizAttempt]):
+    """The first attempt at a quiz of the enrollment's course."""
+
+    class Meta:
+        model = QuizAttempt
+
+    enrollment = SubFactory(EnrollmentFactory)
+    lesson = SubFactory(
+        CourseLessonFactory,
+        module__course=SelfAttribute("...enrollment.course"),
+        lesson_type=LessonType.QUIZ,
+    )
+    id = _id_like("enrollment")
+    number = 1
+    score = Decimal(80)
+
+
+class CertificateFactory(_Factory[Certificate]):
+    """A certificate that is good, with names of its own, whatever the enrollment is like."""
+
+    class Meta:
+        model = Certificate
+
+    enrollment = SubFactory(EnrollmentFactory)
+    id = _id_like("enrollment")
+    code = LazyAttribute(lambda row: new_code(region_of(row.enrollment.id)))
+    recipient_name = Faker("name")
+    course_title = Faker("sentence", nb_words=4)
+    instructor_name = Faker("name")
+    completion_date = LazyFunction(lambda: datetime.now(UTC))
+
+
 class CourseReviewFactory(_Factory[CourseReview]):
     """A review of the enrollment's course."""
 
@@ -244,6 +303,18 @@ class CourseReviewFactory(_Factory[CourseReview]):
     course = SelfAttribute("enrollment.course")
     id = _id_like("enrollment")
     rating = 4
+
+
+class ReviewReportFactory(_Factory[ReviewReport]):
+    """An open report of a review, by somebody who need not be there."""
+
+    class Meta:
+        model = ReviewReport
+
+    review = SubFactory(CourseReviewFactory)
+    id = _id_like("review")
+    reporter_id = LazyAttribute(lambda row: new_id(region_of(row.review.id)))
+    reason = ReportReason.SPAM
 
 
 class PaymentMethodFactory(_Factory[PaymentMethod]):
@@ -277,6 +348,7 @@ _FACTORIES: tuple[type[SQLAlchemyModelFactory], ...] = (
     UserFactory,
     InstructorFactory,
     UserProfileFactory,
+    UserTokenFactory,
     CourseCategoryFactory,
     CourseFactory,
     CourseModuleFactory,
@@ -284,7 +356,10 @@ _FACTORIES: tuple[type[SQLAlchemyModelFactory], ...] = (
     CoursePrerequisiteFactory,
     EnrollmentFactory,
     LessonProgressFactory,
+    QuizAttemptFactory,
+    CertificateFactory,
     CourseReviewFactory,
+    ReviewReportFactory,
     PaymentMethodFactory,
     TransactionFactory,
 )

@@ -23,7 +23,7 @@ from elearning.cluster.mesh.needs import address_in, note_of, why_mend
 from elearning.cluster.mesh.report import NOTHING, PairResult
 from elearning.cluster.mesh.rescue import Rescued, bring_back
 from elearning.cluster.mesh.shards import Opened
-from elearning.cluster.mesh.synchronize import bring_in_line, fetch, sum_ratings
+from elearning.cluster.mesh.synchronize import bring_in_line, fetch, sum_up
 from elearning.errors import ElearningError, MeshError
 
 __all__ = ["Pair"]
@@ -138,7 +138,7 @@ class Pair:
         """Subscribe from a moment on at which the copies are equal to their originals."""
         home, away = self._home.owner, self._away.owner
         rescued = bring_back(home, away, self._codes)
-        sum_ratings(home)
+        sum_up(home)
         with away.transaction():
             away.execute("SET LOCAL lock_timeout = '10s'")
             subscription.subscribe(away, self._home.shard, self._away.shard)
@@ -147,7 +147,7 @@ class Pair:
                 fetch(home, away, self._codes)
             rows = bring_in_line(away, self._codes)
             # A sum that was wrong would stop the copies with the next change of a review.
-            sum_ratings(away)
+            sum_up(away)
             subscription.note(away, self._name, self._note(len(rescued.left)))
         return rescued, rows
 

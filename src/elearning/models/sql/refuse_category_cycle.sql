@@ -1,18 +1,23 @@
 -- Trigger function on course_categories: a branch is never below itself. All branches of a
 -- tree are at home on one shard, and whoever moves one there waits for whoever moves another:
--- two moves at once could make a circle that neither sees.
+-- two moves at once could make a circle that neither sees. Once per statement, before a row of
+-- it is locked, it only waits: who moves two branches holds none that another one waits with.
 CREATE OR REPLACE FUNCTION refuse_category_cycle()
 RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = public, pg_temp
 AS $$
 BEGIN
+    PERFORM require_read_committed();
+    PERFORM pg_advisory_xact_lock(hashtextextended('course_categories', 0));
+    IF TG_LEVEL = 'STATEMENT' THEN
+        RETURN NULL;
+    END IF;
     IF NOT is_home(region_code_of(NEW.parent_id)) THEN
         RAISE EXCEPTION 'category % is at home elsewhere', NEW.parent_id USING
             ERRCODE = 'LE045', DETAIL = jsonb_build_object(
                 'category_id', NEW.id, 'parent_id', NEW.parent_id)::text;
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtextextended('course_categories', 0));
     IF EXISTS (
         WITH RECURSIVE above (id) AS (
             SELECT NEW.parent_id

@@ -7,6 +7,7 @@ SET search_path = public, pg_temp
 AS $$
 BEGIN
     -- Two at once could make a circle that neither sees.
+    PERFORM require_read_committed();
     PERFORM pg_advisory_xact_lock(hashtextextended('course_prerequisites', 0));
     IF EXISTS (
         WITH RECURSIVE before (id) AS (

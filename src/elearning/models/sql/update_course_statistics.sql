@@ -72,6 +72,13 @@ BEGIN
         FROM unnest(v_changes) GROUP BY course_id, region_code
     ) AS change
     WHERE live <> 0 OR done <> 0;
+    IF cardinality(v_courses) IS DISTINCT FROM cardinality(v_changes) THEN
+        -- Before the months, as whoever enrolls locks them: who completes one lesson and then
+        -- another one would wait for somebody who waits.
+        PERFORM FROM course_statistics
+        WHERE (course_id, region_code) IN (SELECT course_id, region_code FROM unnest(v_changes))
+        ORDER BY course_id, region_code FOR NO KEY UPDATE;
+    END IF;
     IF v_courses IS NOT NULL THEN
         v_none := array_fill(0, ARRAY[cardinality(v_courses)]);
         PERFORM count_course(v_courses, v_regions, v_live, v_done, v_none::bigint[], v_none);
