@@ -10,6 +10,7 @@ from sqlalchemy import DateTime, FetchedValue, Integer, MetaData, func, inspect
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
 from elearning.models.types import Xid
+from elearning.plain import to_dict
 
 __all__ = ["Base", "Global", "Record", "Regional"]
 
@@ -31,15 +32,12 @@ class Base(DeclarativeBase):
     __secret__: ClassVar[frozenset[str]] = frozenset()
     """Attributes that `to_dict` never shows."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the loaded columns as a dictionary; neither secrets nor relations."""
-        mapper = inspect(type(self))
-        loaded = inspect(self).dict
-        return {
-            name: loaded[name]
-            for name in mapper.column_attrs.keys()  # noqa: SIM118 - no mapping
-            if name in loaded and name not in self.__secret__ and name != "row_version"
-        }
+    __internal__: ClassVar[frozenset[str]] = frozenset({"row_version"})
+    """Attributes that `to_dict` does not know."""
+
+    def to_dict(self, *fields: str, json: bool = False) -> dict[str, Any]:
+        """Return what is loaded, or these fields; see `elearning.plain.to_dict`."""
+        return to_dict(self, *fields, json=json)
 
     def __repr__(self) -> str:
         # Reads what is loaded, so that it is safe on expired and detached rows.
