@@ -27,6 +27,7 @@ MODULES = (
     "elearning.email_hash",
     "elearning.ids",
     "elearning.money",
+    "elearning.passwords",
     "elearning.text",
     "elearning.plain",
     "elearning.config",

@@ -78,6 +78,16 @@ INDEXES = (
         ),
     ),
     ("idx_courses_published_at", "courses (published_at, id) WHERE status = 'published'"),
+    ("idx_courses_category_published", "courses (category_id) WHERE status = 'published'"),
+    ("idx_courses_instructor_id", "courses (instructor_id, created_at, id)"),
+    (
+        "idx_course_categories_parent_id",
+        'course_categories (parent_id, category_name COLLATE "C", id)',
+    ),
+    (
+        "idx_course_prerequisites_prerequisite_id",
+        "course_prerequisites (prerequisite_id, course_id)",
+    ),
     ("idx_enrollments_course_date", "enrollments (course_id, enrollment_date, id)"),
     ("idx_transactions_course_date", "transactions (course_id, created_at, id)"),
     ("idx_course_reviews_course_id", "course_reviews (course_id, created_at, id)"),
@@ -85,13 +95,22 @@ INDEXES = (
 )
 """Name, and what it is on: tables that are there, and locked for the other changes anyhow."""
 
+SHORTER = (
+    ("idx_courses_instructor_id", "courses (instructor_id)"),
+    ("idx_course_categories_parent_id", "course_categories (parent_id)"),
+    ("idx_course_prerequisites_prerequisite_id", "course_prerequisites (prerequisite_id)"),
+    # Without the id, of rows of one moment.
+    ("idx_course_reviews_course_id", "course_reviews (course_id, created_at)"),
+)
+"""What some of them were before: they gave no order."""
+
 
 def upgrade() -> None:
     run("SET LOCAL lock_timeout = '2s'")
     # At once, so that no transaction of an application is in between.
     run(
-        "LOCK TABLE users, courses, course_lessons, enrollments, lesson_progress, transactions, "
-        "course_reviews IN ACCESS EXCLUSIVE MODE"
+        "LOCK TABLE users, courses, course_categories, course_lessons, course_prerequisites, "
+        "enrollments, lesson_progress, transactions, course_reviews IN ACCESS EXCLUSIVE MODE"
     )
     op.create_table(
         "course_popularity",
@@ -723,7 +742,8 @@ def upgrade() -> None:
             "-- squawk-ignore constraint-missing-not-valid\n"
             f"ALTER TABLE {table} VALIDATE CONSTRAINT {constraint}"
         )
-    op.drop_index("idx_course_reviews_course_id")  # without the id, of rows of one moment
+    for name, _ in SHORTER:
+        op.drop_index(name)
     for name, on in INDEXES:
         run(f"-- squawk-ignore require-concurrent-index-creation\nCREATE INDEX {name} ON {on}")
 
@@ -732,10 +752,8 @@ def downgrade() -> None:
     run("SET LOCAL lock_timeout = '2s'")
     for name, _ in INDEXES:
         op.drop_index(name)
-    run(
-        "-- squawk-ignore require-concurrent-index-creation\n"
-        "CREATE INDEX idx_course_reviews_course_id ON course_reviews (course_id, created_at)"
-    )
+    for name, on in SHORTER:
+        run(f"-- squawk-ignore require-concurrent-index-creation\nCREATE INDEX {name} ON {on}")
     for table, column in COLUMNS:
         op.drop_column(table, column)
     for table in TABLES:

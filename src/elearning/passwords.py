@@ -4,7 +4,7 @@ The parameters are those of argon2-cffi's default profile, the second choice of 
 4): 64 MiB of memory, three passes, four lanes. A hash says with which parameters it was made, so
 that old ones are known, and made anew when their owner comes.
 
-Each of these functions but `check_password` and `needs_rehash` works for some 50 ms; in
+Each of these functions but `check_password` works for some 50 ms of two processors; in
 asynchronous code call them by ``asyncio.to_thread``.
 """
 
@@ -19,7 +19,7 @@ from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatc
 
 from elearning.errors import InvalidPassword
 
-__all__ = ["check_password", "hash_password", "needs_rehash", "verify_password"]
+__all__ = ["check_password", "hash_password", "renewed_hash", "verify_password"]
 
 _LEAST, _MOST = 8, 1_024  # NIST SP 800-63B, section 5.1.1.2: at least 8, and 64 have to be possible
 _HASHER = PasswordHasher()
@@ -77,9 +77,16 @@ def verify_password(password: str, password_hash: str | None) -> bool:
     return verify_password(password, None)
 
 
-def needs_rehash(password_hash: str) -> bool:
-    """Tell whether a hash was made with other parameters than those of today."""
-    return _HASHER.check_needs_rehash(password_hash)
+def renewed_hash(password: str, password_hash: str) -> str | None:
+    """Return a new hash in place of one that was made with other parameters than those of today.
+
+    Args:
+        password: the right one.
+        password_hash: what is stored.
+    """
+    if not _HASHER.check_needs_rehash(password_hash):
+        return None
+    return _HASHER.hash(_bytes_of(password))
 
 
 def _bytes_of(password: str) -> bytes:

@@ -5,22 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date, datetime
-from enum import StrEnum
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict
 
 from elearning.errors import InvalidText
-from elearning.models import UserStatus, UserType
 from elearning.text import checked_text
 
 __all__ = [
     "ProfileFields",
     "checked_fields",
     "checked_profile",
-    "checked_user_status",
-    "checked_user_type",
 ]
-
-E = TypeVar("E", bound=StrEnum)
 
 _LONGEST = {
     "password_hash": 500,
@@ -92,30 +86,3 @@ def checked_profile(fields: Mapping[str, Any]) -> dict[str, Any]:
         if name not in known:
             raise InvalidText(field=name, problem=f"is none of {', '.join(known)}")
     return checked_fields(fields)
-
-
-def checked_user_type(value: UserType | str) -> UserType:
-    """Return a role.
-
-    Raises:
-        InvalidText: there is no such role.
-    """
-    return _member(UserType, "user_type", value)
-
-
-def checked_user_status(value: UserStatus | str) -> UserStatus:
-    """Return a status.
-
-    Raises:
-        InvalidText: there is no such status.
-    """
-    return _member(UserStatus, "status", value)
-
-
-def _member(cls: type[E], field: str, value: object) -> E:
-    try:
-        return cls(value)
-    except ValueError:
-        raise InvalidText(
-            field=field, problem=f"{str(value)[:100]!r} is none of {', '.join(cls)}"
-        ) from None

@@ -16,14 +16,14 @@ from sqlalchemy.orm import Session, joinedload
 
 from elearning.crud.claims import EmailClaim
 from elearning.crud.enrollments import lock_seats
-from elearning.crud.user_fields import checked_fields, checked_user_type
+from elearning.crud.user_fields import checked_fields
 from elearning.documents import Preferences
 from elearning.errors import ClaimReleased, InvalidText, UserHasPayments, UserNotFound
 from elearning.models import ClaimKind, ClaimOutcome, ClaimResult, Enrollment, User, UserType
 from elearning.models.counters import expire_counted
 from elearning.regions import Region
 from elearning.routing import Reader
-from elearning.text import checked_text, normalize_email
+from elearning.text import checked_choice, checked_text, normalize_email
 
 __all__ = [
     "NewUser",
@@ -66,7 +66,7 @@ class NewUser:
         checked: dict[str, Any] = {
             "region": Region.parse(self.region),
             "email": normalize_email(self.email),
-            "user_type": checked_user_type(self.user_type),
+            "user_type": checked_choice("user_type", self.user_type, UserType),
             "preferences": _preferences(self.preferences),
         }
         given = {each.name: getattr(self, each.name) for each in fields(self)}

@@ -1,6 +1,14 @@
 """The business flows across PostgreSQL and MongoDB."""
 
 from elearning.crud import NewUser, Progress
+from elearning.flows.authentication import (
+    authenticate,
+    request_email_verification,
+    request_password_reset,
+    reset_password,
+    set_password,
+    verify_email,
+)
 from elearning.flows.certificates import verify_certificate
 from elearning.flows.enrollment import (
     Enrolled,
@@ -30,6 +38,7 @@ __all__ = [
     "Progress",
     "Recovered",
     "SimulatedGateway",
+    "authenticate",
     "cancel_enrollment",
     "change_email",
     "complete_lesson",
@@ -45,6 +54,11 @@ __all__ = [
     "purchase",
     "recover",
     "register",
+    "request_email_verification",
+    "request_password_reset",
+    "reset_password",
+    "set_password",
     "settle",
     "verify_certificate",
+    "verify_email",
 ]

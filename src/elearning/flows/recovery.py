@@ -286,6 +286,7 @@ def _taken(user_id: UUID) -> EmailTaken:
 
 async def _prune(platform: Platform, shard: str, done: Recovered) -> None:
     done.pruned += await platform.on_primary(shard, crud.prune_claims)
+    await platform.on_primary(shard, crud.prune_user_tokens)
     if aside := await platform.on_primary(shard, count_set_aside):
         done.problems.append(
             f"{aside} message(s) in the outbox of shard {shard} are set aside: their column "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from uuid import UUID
 
 from elearning import crud
@@ -13,13 +15,20 @@ from elearning.flows.platform import Platform
 from elearning.flows.relay import deliver_quietly, wake
 from elearning.ids import new_id, parse_id, region_of
 from elearning.models import User
+from elearning.passwords import hash_password
 from elearning.routing import Consistency, Token
 from elearning.text import normalize_email
 
 __all__ = ["change_email", "delete_user", "get_user_by_email", "register"]
 
 
-async def register(platform: Platform, user: NewUser, *, token: Token | str | None = None) -> UUID:
+async def register(
+    platform: Platform,
+    user: NewUser,
+    *,
+    password: str | None = None,
+    token: Token | str | None = None,
+) -> UUID:
     """Create an account and return its id.
 
     The preferences document follows at once where MongoDB answers, and through
@@ -28,15 +37,19 @@ async def register(platform: Platform, user: NewUser, *, token: Token | str | No
     Args:
         platform: the databases.
         user: who registers.
+        password: theirs, in place of `NewUser.password_hash`; default: that.
         token: what the caller has written before; grows with what is written here.
 
     Raises:
+        InvalidPassword: see `elearning.passwords.check_password`.
         EmailTaken: an account has this address, in whichever region.
         SettingsError: there is no key to hash addresses with.
         NodeUnavailable: the region's primary does not answer, or that of the shard which knows
             whose the address is. What was claimed by then is settled later.
     """
     token = Token.of(token)
+    if password is not None:
+        user = replace(user, password_hash=await asyncio.to_thread(hash_password, password))
     user_id = new_id(user.region)
     region = region_of(user_id)
     claimed = await claims.claim_address(platform, region, user_id, user.email)

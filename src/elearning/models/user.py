@@ -101,6 +101,7 @@ class User(Regional):
         CheckConstraint("password_hash ~ '^[$]'", name="password_is_hashed"),
         Index("idx_users_email", "email", unique=True),
         Index("idx_users_created_at", "created_at", "id"),
+        Index("idx_users_region", "region", "created_at", "id"),
         Index("idx_users_user_type", "user_type", "status", "created_at", "id"),
         Index(
             "idx_users_name",
@@ -108,5 +109,6 @@ class User(Regional):
             text('lower(first_name) COLLATE "C"'),
             "id",
         ),
+        Index("idx_users_email_prefix", text('email COLLATE "C"'), "id"),
         {"comment": "Accounts, on the home shard of their region only"},
     )

@@ -49,6 +49,7 @@ class UserToken(Regional):
         same_home("user_id"),
         CheckConstraint("octet_length(token_hash) = 32", name="token_hash"),
         Index("idx_user_tokens_user_id", "user_id", "purpose"),
+        Index("idx_user_tokens_expires_at", "expires_at"),
         {
             "comment": "Secrets of one use that were sent by mail",
             "info": {"fixed": ("user_id", "purpose", "token_hash", "email", "expires_at")},
