@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Row, Select
 
 from elearning.errors import ElearningError
+from elearning.regions import Region
 from elearning.routing import (
     Consistency,
     Engines,
@@ -62,10 +63,12 @@ class Listing(Generic[T]):
     Attributes:
         statement: a SELECT in an order; one row of its first table makes one item.
         read: makes an item of a row; the default takes its first column.
+        region: where all items are; None: the ids in the list tell, or they are anywhere.
     """
 
     statement: Select[*tuple[Any, ...]]
     read: Callable[[Row[*tuple[Any, ...]]], T] = _first
+    region: Region | None = None
 
     def page(self, session: Reader, *, size: int = 50, after: str | None = None) -> ItemPage[T]:
         """Return a page of one shard: that of the ids in the list, or else the session's.
@@ -79,7 +82,9 @@ class Listing(Generic[T]):
             InvalidText: the size is wrong.
             InvalidPage: the cursor is damaged, or of another list.
         """
-        return self._items(page_of(session, self.statement, size=size, after=after))
+        return self._items(
+            page_of(session, self.statement, size=size, after=after, region=self.region)
+        )
 
     def everywhere(
         self,
@@ -111,6 +116,7 @@ class Listing(Generic[T]):
                 self.statement,
                 size=size,
                 after=after,
+                shards=self._shards(engines),
                 consistency=consistency,
                 token=token,
                 on_shard_error=on_shard_error,
@@ -134,11 +140,15 @@ class Listing(Generic[T]):
                 self.statement,
                 size=size,
                 after=after,
+                shards=self._shards(engines),
                 consistency=consistency,
                 token=token,
                 on_shard_error=on_shard_error,
             )
         )
+
+    def _shards(self, engines: Engines) -> list[str] | None:
+        return None if self.region is None else [engines.home(self.region)]
 
     def _items(self, page: Page) -> ItemPage[T]:
         return ItemPage([self.read(row) for row in page.rows], page.next, page.rows.errors)

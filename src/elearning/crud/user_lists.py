@@ -61,7 +61,7 @@ def list_users(
         page = list_users(search="Lovelace, A").everywhere(engines, size=20)
 
     Args:
-        region: of the accounts; `page` asks its shard then.
+        region: of the accounts; its shard alone is asked then, whatever the session's is.
         user_type: what they may do.
         status: whether they may be used.
         since: created at this moment or later.
@@ -75,10 +75,9 @@ def list_users(
         UnknownRegion, InvalidText: what was wrong.
     """
     statement = select(User)
-    if region is not None:
-        home = Region.parse(region)
+    home = None if region is None else Region.parse(region)
+    if home is not None:
         statement = statement.where(User.region == constant(home, User.region))
-        statement = statement.execution_options(region=home)
     wanted = None if user_type is None else checked_choice("user_type", user_type, UserType)
     if wanted is not None:
         statement = statement.where(User.user_type == constant(wanted, User.user_type))
@@ -101,7 +100,7 @@ def list_users(
             )
     elif search_in is not None:
         raise InvalidText(field="search_in", problem="there is no text to search for")
-    return Listing(_ordered(statement, by or UserOrder.NEWEST))
+    return Listing(_ordered(statement, by or UserOrder.NEWEST), region=home)
 
 
 def _ordered(statement: Select[Any], order: UserOrder) -> Select[Any]:

@@ -31,6 +31,7 @@ from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import TypeEngine
 
 from elearning.errors import InvalidText, NotMergeable
+from elearning.regions import Region
 from elearning.routing.consistency import Consistency
 from elearning.routing.engines import Engines
 from elearning.routing.fanout.ask import OnShardError, Question, Terms, question
@@ -127,7 +128,12 @@ async def fan_out_page_async(  # noqa: PLR0913 - as above
 
 
 def page_of(
-    session: Reader, statement: Select[*tuple[Any, ...]], *, size: int, after: str | None = None
+    session: Reader,
+    statement: Select[*tuple[Any, ...]],
+    *,
+    size: int,
+    after: str | None = None,
+    region: Region | None = None,
 ) -> Page:
     """Return a page of what a statement asks of one session.
 
@@ -137,6 +143,7 @@ def page_of(
             that no two rows are equal: each row of the result has another one.
         size: how many rows at most, 1 to 1000.
         after: the cursor that the page before gave; None: the first page.
+        region: whose shard is asked; None: the ids in the statement tell, or the session.
 
     Raises:
         InvalidPage: the cursor is damaged, or of another order.
@@ -144,7 +151,8 @@ def page_of(
         InvalidText: the size is wrong.
     """
     paged = _paged(statement, size, after, alone=True)
-    result = session.execute(paged.statement)
+    options = {} if region is None else {"region": region}
+    result = session.execute(paged.statement, execution_options=options)
     names = list(result.keys())
     rows = [tuple(row) for row in result]
     selected = [each["expr"] for each in paged.statement.column_descriptions]
