@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import beanie
 from beanie import Document, init_beanie
+from beanie.exceptions import CollectionWasNotInitialized
 from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidURI, OperationFailure
 from pymongo.monitoring import CommandListener
 
@@ -96,6 +97,9 @@ def mongo_errors() -> Iterator[None]:
     """Raise the driver's connection errors as `NodeUnavailable`."""
     try:
         yield
+    except CollectionWasNotInitialized as error:
+        problem = "it was not opened, open a Platform first"
+        raise NodeUnavailable(node="mongodb", address="its URL", problem=problem) from error
     except ConnectionFailure as error:
         problem = str(error).split(",", 1)[0]
         raise NodeUnavailable(node="mongodb", address="its URL", problem=problem) from error

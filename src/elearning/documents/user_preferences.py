@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from beanie import Document
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 from pymongo import IndexModel
 
+from elearning.documents.times import now
+from elearning.ids import parse_id
+
 __all__ = [
+    "MOST_VIEWED",
+    "MOST_WISHES",
     "DifficultyLevel",
     "LearningPace",
     "LearningPreferences",
@@ -20,6 +32,14 @@ __all__ = [
     "RecentlyViewed",
     "UserPreferences",
 ]
+
+MOST_VIEWED = 50
+"""How many courses are kept as recently viewed."""
+
+MOST_WISHES = 500
+"""How many courses a wishlist holds."""
+
+CourseId = Annotated[UUID, AfterValidator(parse_id)]
 
 
 class DifficultyLevel(StrEnum):
@@ -43,7 +63,9 @@ class LearningPreferences(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    preferred_categories: list[str] = []
+    preferred_categories: list[Annotated[str, StringConstraints(max_length=100)]] = Field(
+        default=[], max_length=100
+    )
     difficulty_level: DifficultyLevel = DifficultyLevel.BEGINNER
     learning_pace: LearningPace = LearningPace.MODERATE
 
@@ -62,8 +84,20 @@ class RecentlyViewed(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    course_id: UUID
-    viewed_at: datetime
+    course_id: CourseId
+    viewed_at: AwareDatetime
+
+
+def _each_once(ids: list[UUID]) -> list[UUID]:
+    if len(set(ids)) < len(ids):
+        msg = "a course is in it twice"
+        raise ValueError(msg)
+    return ids
+
+
+def _newest_first(viewed: list[RecentlyViewed]) -> list[RecentlyViewed]:
+    _each_once([each.course_id for each in viewed])
+    return sorted(viewed, key=lambda each: each.viewed_at, reverse=True)
 
 
 class Preferences(BaseModel):
@@ -73,21 +107,24 @@ class Preferences(BaseModel):
 
     learning: LearningPreferences = Field(default_factory=LearningPreferences)
     notifications: NotificationPreferences = Field(default_factory=NotificationPreferences)
-    wishlist: list[UUID] = []
-    recently_viewed: list[RecentlyViewed] = []
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+    wishlist: Annotated[list[CourseId], AfterValidator(_each_once)] = Field(
+        default=[], max_length=MOST_WISHES
+    )
+    recently_viewed: Annotated[list[RecentlyViewed], AfterValidator(_newest_first)] = Field(
+        default=[], max_length=MOST_VIEWED
+    )
 
 
 class UserPreferences(Document):
     """A user's preferences, linked to PostgreSQL by the user's id alone."""
 
+    __internal__: ClassVar[frozenset[str]] = frozenset({"id", "revision_id"})
+    """What `elearning.plain.to_dict` does not know: MongoDB's and Beanie's own."""
+
     user_id: UUID
     preferences: Preferences = Field(default_factory=Preferences)
-    created_at: datetime = Field(default_factory=_now)
-    updated_at: datetime = Field(default_factory=_now)
+    created_at: datetime = Field(default_factory=now)
+    updated_at: datetime = Field(default_factory=now)
 
     class Settings:
         """Beanie's settings."""
