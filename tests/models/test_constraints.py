@@ -73,11 +73,32 @@ CHECKS: dict[str, Changes] = {
     "ck_payment_methods_payment_method_type": {"method_type": "shells"},
     "ck_user_profiles_country": {"country": "es"},
     "ck_user_profiles_home": {"id": AFRICAN},
+    "ck_user_tokens_home": {"id": AFRICAN},
+    "ck_user_tokens_token_hash": {"token_hash": ADDRESS},
+    "ck_user_tokens_token_purpose": {"purpose": "tea"},
     "ck_course_modules_home": {"id": AFRICAN},
     "ck_course_modules_position": {"position": 0},
     "ck_course_modules_title": {"title": BLANK},
     "ck_course_prerequisites_home": {"id": AFRICAN},
     "ck_course_prerequisites_prerequisite_id": {"course_id": SELF, "prerequisite_id": SELF},
+    "ck_course_months_completed": {"enrolled": 2, "started": 1, "completed": 2},
+    "ck_course_months_ended": {"ended": 9},
+    "ck_course_months_enrolled": {"enrolled": -1, "started": 0, "completed": 0, "ended": 0},
+    "ck_course_months_month": {"month": "2001-01-02"},
+    "ck_course_months_region_code": {"region_code": 7},
+    "ck_course_months_started": {"started": 9},
+    "ck_course_popularity_completions": {"completions": -1},
+    "ck_course_popularity_enrollments": {"enrollments": -1},
+    "ck_course_ratings_number": {"number": -1},
+    "ck_course_ratings_rating": {"rating": 6},
+    "ck_course_ratings_region_code": {"region_code": 7},
+    "ck_course_revenue_currency": {"currency": "eur"},
+    "ck_course_revenue_month": {"month": "2001-01-02"},
+    "ck_course_revenue_paid": {"paid": -1},
+    "ck_course_revenue_payments": {"payments": -1},
+    "ck_course_revenue_refunded": {"refunded": -1},
+    "ck_course_revenue_refunds": {"refunds": -1},
+    "ck_course_revenue_region_code": {"region_code": 0},
     "ck_course_seats_taken": {"taken": -1},
     "ck_course_statistics_completions": {"enrollments": 1, "completions": 2},
     "ck_course_statistics_enrollments": {"enrollments": -1, "completions": 0},
@@ -92,6 +113,8 @@ CHECKS: dict[str, Changes] = {
     "ck_enrollments_enrollment_status": {"status": "asleep"},
     "ck_enrollments_home": {"id": AFRICAN},
     "ck_enrollments_progress_percentage": {"total_lessons": 2, "completed_lessons": -1},
+    "ck_platform_counters_month": {"month": "2001-01-02"},
+    "ck_platform_counters_region_code": {"region_code": 7},
     "ck_transactions_amount": {"amount": -1},
     "ck_transactions_completed_at": {"status": "completed", "completed_at": "2026-02-01"},
     "ck_transactions_currency": {"currency": "EURO"[:2]},
@@ -101,11 +124,24 @@ CHECKS: dict[str, Changes] = {
     "ck_transactions_refund_of_id": {"transaction_type": "refund"},
     "ck_transactions_transaction_status": {"status": "lost"},
     "ck_transactions_transaction_type": {"transaction_type": "gift"},
+    "ck_course_lessons_completion_rule": {"completion_rule": "slept", "completion_threshold": 9},
+    "ck_course_lessons_completion_threshold": {
+        "completion_rule": "score",
+        "completion_threshold": 101,
+    },
+    "ck_course_lessons_completion_threshold_rule": {"completion_rule": "watched"},
     "ck_course_lessons_duration_minutes": {"duration_minutes": -1},
     "ck_course_lessons_home": {"id": AFRICAN},
     "ck_course_lessons_lesson_type": {"lesson_type": "nap"},
     "ck_course_lessons_position": {"position": 0},
     "ck_course_lessons_title": {"title": BLANK},
+    "ck_certificates_code": {"code": BLANK},
+    "ck_certificates_grade": {"grade": 100.01},
+    "ck_certificates_home": {"id": AFRICAN},
+    "ck_certificates_recipient_name": {"recipient_name": BLANK},
+    "ck_certificates_revocation_reason": {"revoked_at": "2026-02-01"},
+    "ck_course_reviews_answered_at": {"answer": "Thanks"},
+    "ck_course_reviews_hidden_reason": {"hidden_at": "2026-02-01"},
     "ck_course_reviews_home": {"id": AFRICAN},
     "ck_course_reviews_rating": {"rating": 6},
     "ck_invoices_amounts": {"subtotal": -1, "tax": 2, "discount": 0, "total": 1},
@@ -114,10 +150,17 @@ CHECKS: dict[str, Changes] = {
     "ck_invoices_home": {"id": AFRICAN},
     "ck_invoices_invoice_status": {"status": "lost"},
     "ck_invoices_total": {"subtotal": 100, "tax": 10, "discount": 0, "total": 111},
+    "ck_lesson_progress_best_score": {"best_score": -0.01},
     "ck_lesson_progress_completion_date": {"completed": True},
     "ck_lesson_progress_home": {"id": AFRICAN},
     "ck_lesson_progress_last_position": {"last_position": -1},
     "ck_lesson_progress_time_spent": {"time_spent": -1},
+    "ck_lesson_progress_watched": {"watched": -1},
+    "ck_quiz_attempts_home": {"id": AFRICAN},
+    "ck_quiz_attempts_number": {"number": 0},
+    "ck_quiz_attempts_score": {"score": 100.01},
+    "ck_review_reports_home": {"id": AFRICAN},
+    "ck_review_reports_report_reason": {"reason": "tea"},
     "ck_waitlist_waitlist_status": {"status": "lost"},
 }
 """What is wrong with a copy of a row; the constraint names the table."""
@@ -142,25 +185,31 @@ UNIQUE: dict[str, tuple[str, ...]] = {
     "uq_invoices_transaction_id": ("transaction_id",),
     "uq_invoices_invoice_number": ("invoice_number",),
     "uq_lesson_progress_enrollment_id_lesson_id": ("enrollment_id",),
+    "uq_quiz_attempts_enrollment_id_lesson_id_number": ("number",),
+    "uq_certificates_code": ("code",),
+    "uq_certificates_enrollment_id": ("enrollment_id",),
+    "uq_review_reports_review_id_reporter_id": ("reporter_id",),
     "uq_claims_seat": ("holder_id",),
     "uq_waitlist_course_id_user_id": ("user_id",),
 }
 """What a copy of a row has in common with it, besides what it may."""
 
 TWICE: dict[str, Changes] = {
-    # The claim of an address is unique, and the row that there is claims a seat.
+    # The row that there is claims a seat.
     "uq_claims_email": {"kind": "email", "fact": ADDRESS},
+    "uq_user_tokens_token_hash": {"token_hash": rf"\x{bytes(32).hex()}"},
 }
 """Copies of a row that there may be one of."""
 
 FOLLOWS = {
-    # No number of completions is up to less than none.
-    "ck_course_statistics_enrollments": "ck_course_statistics_completions",
+    # No number is up to less than none.
+    "ck_course_statistics_enrollments": ["ck_course_statistics_completions"],
+    "ck_course_months_enrolled": ["ck_course_months_started", "ck_course_months_ended"],
     # The percentage is below 0 only where the counter that it is computed from is.
-    "ck_enrollments_progress_percentage": "ck_enrollments_completed_lessons",
+    "ck_enrollments_progress_percentage": ["ck_enrollments_completed_lessons"],
     # For foreign keys of two columns to refer to: the first alone is unique.
-    "uq_enrollments_id_course_id": "pk_enrollments",
-    "uq_payment_methods_id_user_id": "pk_payment_methods",
+    "uq_enrollments_id_course_id": ["pk_enrollments"],
+    "uq_payment_methods_id_user_id": ["pk_payment_methods"],
 }
 """What no row violates alone, and what it violates besides."""
 
@@ -202,8 +251,8 @@ def test_a_row_that_violates_one_constraint(root: Connection, world: World, name
     without_triggers(root, table)
     if name in TWICE:
         insert_copy(root, world, table, **changes)
-    if name in FOLLOWS:
-        without(root, FOLLOWS[name], table)
+    for other in FOLLOWS.get(name, ()):
+        without(root, other, table)
     with pytest.raises(IntegrityError) as caught, root.begin_nested():
         insert_copy(root, world, table, **changes)
     assert caught.value.orig.diag.constraint_name == name  # type: ignore[union-attr]

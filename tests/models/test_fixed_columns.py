@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import pytest
+from psycopg.types.json import Jsonb
 from sqlalchemy import Connection
 
 from elearning.errors import FixedColumn, IllegalStep, TransactionNotPending
@@ -20,10 +22,30 @@ FIXED = {
     "course_prerequisites": {"course_id", "prerequisite_id"},
     "waitlist": {"course_id", "user_id"},
     "user_profiles": {"user_id"},
+    "user_tokens": {"user_id", "purpose", "token_hash", "email", "expires_at"},
     "course_modules": {"course_id"},
     "enrollments": {"user_id", "course_id"},
     "lesson_progress": {"enrollment_id", "lesson_id"},
+    "quiz_attempts": {
+        "enrollment_id",
+        "lesson_id",
+        "number",
+        "score",
+        "answers",
+        "submitted_at",
+    },
+    "certificates": {
+        "enrollment_id",
+        "code",
+        "recipient_name",
+        "course_title",
+        "instructor_name",
+        "grade",
+        "completion_date",
+        "issued_at",
+    },
     "course_reviews": {"enrollment_id", "course_id"},
+    "review_reports": {"review_id", "reporter_id", "reason", "report_text"},
     "payment_methods": {"user_id"},
     "transactions": {
         "user_id",
@@ -65,12 +87,14 @@ def another(value: Any) -> Any:
     match value:
         case UUID() | None:
             return new_id("europe")
-        case int():
+        case int() | Decimal():
             return value + 1
         case bytes():
             return value[::-1]
         case date():
             return value + timedelta(days=1)
+        case Jsonb():
+            return Jsonb([])
     return str(value)[::-1]
 
 
@@ -80,6 +104,7 @@ def another(value: Any) -> Any:
 def test_refuse_fixed_change(root: Connection, world: World, table: str, column: str) -> None:
     row = f"WHERE id = '{getattr(world, ROWS[table])}'"
     value = scalar(root, f"SELECT {column} FROM {table} {row}")
+    value = Jsonb(value) if isinstance(value, dict) else value
     change = f"UPDATE {table} SET {column} = %(value)s {row}"
     with pytest.raises(FixedColumn) as caught, root.begin_nested():
         root.exec_driver_sql(change, {"value": another(value)})

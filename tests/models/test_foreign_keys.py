@@ -21,11 +21,15 @@ DANGLING: dict[str, Callable[[World], dict[str, Any]]] = {
     "fk_courses_instructor_id": lambda _: {"instructor_id": STRANGER},
     "fk_payment_methods_user_id": lambda _: {"user_id": STRANGER},
     "fk_user_profiles_user_id": lambda _: {"user_id": STRANGER},
+    "fk_user_tokens_user_id": lambda _: {"user_id": STRANGER},
     "fk_course_modules_course_id": lambda _: {"course_id": STRANGER},
     "fk_course_prerequisites_course_id": lambda _: {"course_id": STRANGER},
     "fk_course_prerequisites_prerequisite_id": lambda _: {"prerequisite_id": STRANGER},
     "fk_course_seats_course_id": lambda _: {"course_id": STRANGER},
     "fk_course_statistics_course_id": lambda _: {"course_id": STRANGER},
+    "fk_course_ratings_course_id": lambda _: {"course_id": STRANGER},
+    "fk_course_months_course_id": lambda _: {"course_id": STRANGER},
+    "fk_course_revenue_course_id": lambda _: {"course_id": STRANGER},
     "fk_waitlist_course_id": lambda _: {"course_id": STRANGER},
     "fk_enrollments_course_id": lambda _: {"course_id": STRANGER},
     "fk_enrollments_user_id": lambda _: {"user_id": STRANGER},
@@ -44,6 +48,10 @@ DANGLING: dict[str, Callable[[World], dict[str, Any]]] = {
     "fk_invoices_transaction_id": lambda _: {"transaction_id": STRANGER},
     "fk_lesson_progress_enrollment_id": lambda _: {"enrollment_id": STRANGER},
     "fk_lesson_progress_lesson_id": lambda _: {"lesson_id": STRANGER},
+    "fk_quiz_attempts_enrollment_id": lambda _: {"enrollment_id": STRANGER},
+    "fk_quiz_attempts_lesson_id": lambda _: {"lesson_id": STRANGER},
+    "fk_certificates_enrollment_id": lambda _: {"enrollment_id": STRANGER},
+    "fk_review_reports_review_id": lambda _: {"review_id": STRANGER},
 }
 """What a copy of a row refers to in vain."""
 
@@ -53,11 +61,15 @@ ON_DELETE = {
     "fk_courses_instructor_id": "RESTRICT",
     "fk_payment_methods_user_id": "CASCADE",
     "fk_user_profiles_user_id": "CASCADE",
+    "fk_user_tokens_user_id": "CASCADE",
     "fk_course_modules_course_id": "RESTRICT",
     "fk_course_prerequisites_course_id": "RESTRICT",
     "fk_course_prerequisites_prerequisite_id": "RESTRICT",
     "fk_course_seats_course_id": "RESTRICT",
     "fk_course_statistics_course_id": "RESTRICT",
+    "fk_course_ratings_course_id": "RESTRICT",
+    "fk_course_months_course_id": "RESTRICT",
+    "fk_course_revenue_course_id": "RESTRICT",
     "fk_waitlist_course_id": "RESTRICT",
     "fk_enrollments_course_id": "RESTRICT",
     "fk_enrollments_user_id": "CASCADE",
@@ -71,6 +83,10 @@ ON_DELETE = {
     "fk_invoices_transaction_id": "RESTRICT",
     "fk_lesson_progress_enrollment_id": "CASCADE",
     "fk_lesson_progress_lesson_id": "RESTRICT",
+    "fk_quiz_attempts_enrollment_id": "CASCADE",
+    "fk_quiz_attempts_lesson_id": "RESTRICT",
+    "fk_certificates_enrollment_id": "CASCADE",
+    "fk_review_reports_review_id": "CASCADE",
 }
 """Money and courses stay; what is a part of an account goes with it."""
 
@@ -98,7 +114,9 @@ def test_a_row_that_refers_to_none(root: Connection, world: World, name: str) ->
     assert caught.value.orig.diag.constraint_name == name  # type: ignore[union-attr]
     drop(root, name)
     if name in ("fk_enrollments_course_id", "fk_course_reviews_course_id"):
-        drop(root, "fk_course_statistics_course_id")  # where they are counted
+        # Where they are counted.
+        for counters in ("statistics", "months", "ratings"):
+            drop(root, f"fk_course_{counters}_course_id")
     insert_copy(root, world, table, **changes)
 
 

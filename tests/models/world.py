@@ -14,6 +14,7 @@ from elearning.ids import new_id
 from elearning.models import Base, Enrollment, LessonProgress, OutboxMessage, WaitlistEntry
 from elearning.routing import Engines, RoutingSession
 from elearning.testing.factories import (
+    CertificateFactory,
     CourseCategoryFactory,
     CourseFactory,
     CourseLessonFactory,
@@ -23,9 +24,12 @@ from elearning.testing.factories import (
     EnrollmentFactory,
     InstructorFactory,
     PaymentMethodFactory,
+    QuizAttemptFactory,
+    ReviewReportFactory,
     TransactionFactory,
     UserFactory,
     UserProfileFactory,
+    UserTokenFactory,
     bound,
 )
 
@@ -34,10 +38,11 @@ from elearning.testing.factories import (
 class World:
     """Ids of rows of the region europe; `african` is of africa, on the same shard.
 
-    The first of a kind has all that may belong to it: the user has a profile, an enrollment
-    with progress, review and a seat that was claimed, a card, and a completed payment with its
-    invoice. The other user has an enrollment without progress, waits for a seat in the same
-    course, and has a pending payment. The course comes before the other one.
+    The first of a kind has all that may belong to it: the user has a profile, a token, an
+    enrollment with progress, an attempt at a quiz, a certificate, a review that was reported and
+    a seat that was claimed, a card, and a completed payment with its invoice. The other user has
+    an enrollment without progress, waits for a seat in the same course, and has a pending
+    payment. The course comes before the other one, and the third one before nothing.
     """
 
     user: UUID
@@ -48,6 +53,7 @@ class World:
     category: UUID
     course: UUID
     other_course: UUID
+    third_course: UUID
     module: UUID
     other_module: UUID
     lesson: UUID
@@ -55,7 +61,11 @@ class World:
     enrollment: UUID
     other_enrollment: UUID
     progress: UUID
+    attempt: UUID
+    certificate: UUID
     review: UUID
+    report: UUID
+    token: UUID
     card: UUID
     payment: UUID
     pending: UUID
@@ -74,6 +84,12 @@ class World:
             "claim_outcomes": f"claim_id = '{self.claim}'",
             "course_seats": f"course_id = '{self.course}'",
             "course_statistics": f"course_id = '{self.course}' AND region_code = 3",
+            "course_ratings": f"course_id = '{self.course}' AND region_code = 3 AND rating = 4",
+            "course_search": f"course_id = '{self.course}'",
+            "course_popularity": f"course_id = '{self.course}'",
+            "course_months": f"course_id = '{self.course}' AND region_code = 3",
+            "course_revenue": f"course_id = '{self.course}' AND region_code = 3",
+            "platform_counters": "name = 'revenue' AND detail = 'payments'",
         }
         return conditions.get(table) or f"id = '{getattr(self, ORIGINALS[table])}'"
 
@@ -82,22 +98,32 @@ class World:
         own: dict[str, dict[str, Any]] = {
             "users": {"email": "copy@example.com"},
             "user_profiles": {"user_id": self.other},
+            "user_tokens": {"token_hash": "\\x" + 32 * "01"},
             "course_categories": {"slug": "copy", "category_name": "Copy"},
             "courses": {"slug": "copy", "course_code": "COPY"},
             "course_modules": {"position": 90},
             "course_lessons": {"position": 90},
             "course_prerequisites": {
-                "course_id": self.course,
-                "prerequisite_id": self.other_course,
+                "course_id": self.other_course,
+                "prerequisite_id": self.third_course,
             },
             "course_seats": {"course_id": self.other_course},
             "course_statistics": {"region_code": 4},
+            "course_ratings": {"region_code": 4},
+            "course_search": {"course_id": new_id("europe")},
+            "course_popularity": {"course_id": new_id("europe")},
+            "course_months": {"region_code": 4},
+            "course_revenue": {"region_code": 4},
+            "platform_counters": {},
             "enrollments": {"user_id": self.instructor, "claim_id": None},
             "claims": {"holder_id": self.other},
             "claim_outcomes": {"claim_id": new_id("europe")},
             "waitlist": {"user_id": self.african},
             "lesson_progress": {"enrollment_id": self.other_enrollment},
+            "quiz_attempts": {"number": 2},
+            "certificates": {"enrollment_id": self.other_enrollment, "code": "COPY"},
             "course_reviews": {"enrollment_id": self.other_enrollment},
+            "review_reports": {"reporter_id": self.other},
             "payment_methods": {"is_default": False},
             "transactions": {
                 "status": "pending",
@@ -115,6 +141,7 @@ class World:
 ORIGINALS = {
     "users": "user",
     "user_profiles": "profile",
+    "user_tokens": "token",
     "course_categories": "category",
     "courses": "course",
     "course_prerequisites": "prerequisite",
@@ -122,7 +149,10 @@ ORIGINALS = {
     "course_lessons": "lesson",
     "enrollments": "enrollment",
     "lesson_progress": "progress",
+    "quiz_attempts": "attempt",
+    "certificates": "certificate",
     "course_reviews": "review",
+    "review_reports": "report",
     "payment_methods": "card",
     "transactions": "payment",
     "invoices": "invoice",
@@ -169,6 +199,7 @@ def make_world(engines: Engines) -> World:
         enrollment = session.get_one(Enrollment, taken)
         waiting = WaitlistEntry(course_id=course.id, user_id=other.id)
         card = PaymentMethodFactory.create(user=user, is_default=True)
+        review = CourseReviewFactory.create(enrollment=enrollment, course=course)
         payment = TransactionFactory.create(user=user, course=course, payment_method=card)
         session.add_all([OutboxMessage(topic="nothing", payload={}), waiting])
         session.flush()
@@ -181,6 +212,7 @@ def make_world(engines: Engines) -> World:
             category=category.id,
             course=course.id,
             other_course=other_course.id,
+            third_course=CourseFactory.create(instructor=instructor).id,
             module=module.id,
             other_module=other_module.id,
             lesson=lesson.id,
@@ -188,7 +220,13 @@ def make_world(engines: Engines) -> World:
             enrollment=enrollment.id,
             other_enrollment=EnrollmentFactory.create(user=other, course=course).id,
             progress=session.scalars(select(LessonProgress.id)).one(),
-            review=CourseReviewFactory.create(enrollment=enrollment, course=course).id,
+            attempt=QuizAttemptFactory.create(
+                enrollment=enrollment, lesson=lesson, answers={"1": "b"}
+            ).id,
+            certificate=CertificateFactory.create(enrollment=enrollment, grade=80).id,
+            review=review.id,
+            report=ReviewReportFactory.create(review=review, report_text="An advertisement").id,
+            token=UserTokenFactory.create(user=user).id,
             card=card.id,
             payment=payment.id,
             pending=TransactionFactory.create(user=other, course=course).id,
