@@ -92,6 +92,10 @@ INDEXES = (
     ("idx_transactions_course_date", "transactions (course_id, created_at, id)"),
     ("idx_course_reviews_course_id", "course_reviews (course_id, created_at, id)"),
     ("idx_course_reviews_rating", "course_reviews (course_id, rating, created_at, id)"),
+    (
+        "idx_enrollments_active_students",
+        "enrollments (course_id, user_id) WHERE status = 'active'",
+    ),
 )
 """Name, and what it is on: tables that are there, and locked for the other changes anyhow."""
 

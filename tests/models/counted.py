@@ -22,8 +22,10 @@ _PAIRS: dict[tuple[str, int], tuple[str, str]] = {
             count(*) FILTER (WHERE status IN ('dropped', 'expired'))
         FROM enrollments GROUP BY 1, 2, 3
         """,
-        "SELECT course_id::text, region_code, month, enrolled, started, completed, ended "
-        "FROM course_months",
+        """
+        SELECT course_id::text, region_code, month, enrolled, started, completed, ended
+        FROM course_months
+        """,
     ),
     ("course_revenue", 4): (
         """
@@ -35,8 +37,10 @@ _PAIRS: dict[tuple[str, int], tuple[str, str]] = {
             coalesce(sum(amount) FILTER (WHERE transaction_type = 'refund'), 0)
         FROM transactions WHERE status = 'completed' AND course_id IS NOT NULL GROUP BY 1, 2, 3, 4
         """,
-        "SELECT course_id::text, region_code, month, currency, payments, paid, refunds, refunded "
-        "FROM course_revenue",
+        """
+        SELECT course_id::text, region_code, month, currency, payments, paid, refunds, refunded
+        FROM course_revenue
+        """,
     ),
     ("platform_counters", 1): (
         """
@@ -70,8 +74,10 @@ _PAIRS: dict[tuple[str, int], tuple[str, str]] = {
         ) AS part (detail, number)
         WHERE status = 'completed' GROUP BY 2, 3, 4, 5
         """,
-        "SELECT name, detail, region_code, month, currency, sum(change) "
-        "FROM platform_counters GROUP BY 1, 2, 3, 4, 5",
+        """
+        SELECT name, detail, region_code, month, currency, sum(change)
+        FROM platform_counters GROUP BY 1, 2, 3, 4, 5
+        """,
     ),
 }
 

@@ -58,7 +58,7 @@ def months(session: RoutingSession, course_id: UUID) -> list[tuple[str, int, int
         .where(m.course_id == course_id)
         .order_by(m.month)
     )
-    return [(f"{month:%Y-%m}", *numbers) for month, *numbers in rows]
+    return [(f"{row[0]:%Y-%m}", row[1], row[2], row[3], row[4]) for row in rows]
 
 
 def revenue(session: RoutingSession, course_id: UUID) -> list[tuple[str, int, int, int, int]]:

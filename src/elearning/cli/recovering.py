@@ -38,7 +38,8 @@ def recover_command(
     console.print(
         f"claims settled: {done.settled}, made for rows without one: {done.adopted}, "
         f"forgotten: {done.pruned + forgotten}\n"
-        f"messages delivered: {done.delivered}\nenrollments expired: {done.expired}"
+        f"messages delivered: {done.delivered}\nenrollments expired: {done.expired}\n"
+        f"counters added up: {done.folded} rows"
     )
     for problem in done.problems:
         errors.print(problem, markup=False, soft_wrap=True)

@@ -6,7 +6,7 @@ ElearningError
 │   ├── UnknownRegion, InvalidId, InvalidEmail, InvalidText
 │   ├── InvalidScore, InvalidCertificateCode, InvalidRating, InvalidPaymentMethod
 │   ├── UnknownField, SecretField, FieldNotLoaded, NotPlain, InvalidDocument
-│   └── InvalidAmount, UnknownCurrency, InvalidPage, InvalidPassword
+│   └── InvalidAmount, UnknownCurrency, InvalidPage, InvalidPeriod, InvalidPassword
 ├── NotFound
 │   ├── CategoryNotFound, ModuleNotFound, CourseLessonNotFound
 │   ├── CertificateNotFound, ReviewNotFound
@@ -127,6 +127,7 @@ from elearning.errors.invalid_input import (
     InvalidId,
     InvalidInput,
     InvalidPage,
+    InvalidPeriod,
     InvalidPassword,
     InvalidPaymentMethod,
     InvalidRating,
@@ -229,6 +230,7 @@ __all__ = [
     "InvalidId",
     "InvalidInput",
     "InvalidPage",
+    "InvalidPeriod",
     "InvalidPassword",
     "InvalidPaymentMethod",
     "InvalidPosition",

@@ -13,6 +13,7 @@ __all__ = [
     "InvalidId",
     "InvalidInput",
     "InvalidPage",
+    "InvalidPeriod",
     "InvalidPassword",
     "InvalidPaymentMethod",
     "InvalidRating",
@@ -67,6 +68,12 @@ class UnknownCurrency(InvalidInput):
     """Not a currency code of ISO 4217."""
 
     template = "unknown currency {currency!r}: expected a code of ISO 4217 such as EUR"
+
+
+class InvalidPeriod(InvalidInput):
+    """Not the first and the last month of some years."""
+
+    template = "the months {first} to {last}: {problem}"
 
 
 class InvalidPage(InvalidInput):

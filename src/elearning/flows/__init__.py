@@ -19,11 +19,15 @@ from elearning.flows.enrollment import (
 )
 from elearning.flows.gateway import Charge, GatewayDeclined, PaymentGateway, SimulatedGateway
 from elearning.flows.platform import Platform
+from elearning.flows.prerequisites import (
+    add_prerequisite,
+)
 from elearning.flows.progress import complete_lesson
 from elearning.flows.purchase import purchase, settle
 from elearning.flows.recovery import Recovered, forget_old_email_keys, keep_recovering, recover
 from elearning.flows.registration import change_email, delete_user, get_user_by_email, register
 from elearning.flows.relay import deliver, deliver_all
+from elearning.flows.statistics import platform_statistics
 from elearning.flows.waitlist import join_waitlist, leave_waitlist
 
 __all__ = [
@@ -38,6 +42,7 @@ __all__ = [
     "Progress",
     "Recovered",
     "SimulatedGateway",
+    "add_prerequisite",
     "authenticate",
     "cancel_enrollment",
     "change_email",
@@ -51,6 +56,7 @@ __all__ = [
     "join_waitlist",
     "keep_recovering",
     "leave_waitlist",
+    "platform_statistics",
     "purchase",
     "recover",
     "register",

@@ -37,6 +37,7 @@ class Recovered:
         expired: enrollments whose time was over.
         adopted: seats and addresses that were claimed for rows that had none.
         pruned: claims that were released long ago.
+        folded: rows of the platform's counters that were added up.
         problems: what is left, and why.
     """
 
@@ -45,11 +46,12 @@ class Recovered:
     expired: int = 0
     adopted: int = 0
     pruned: int = 0
+    folded: int = 0
     problems: list[str] = field(default_factory=list)
 
 
 async def recover(platform: Platform, *, age: float | None = None, adopt: bool = True) -> Recovered:
-    """Settle old claims, deliver messages, end enrollments whose time is over.
+    """Settle old claims, deliver messages, end enrollments whose time is over, add counters up.
 
     Args:
         platform: the databases.
@@ -85,6 +87,7 @@ async def recover(platform: Platform, *, age: float | None = None, adopt: bool =
             await _note(done, _adopt_seats(platform, shard, done))
             await _note(done, _adopt_emails(platform, shard, done))
         await _note(done, _prune(platform, shard, done))
+        await _note(done, _fold(platform, shard, done))
     # A seat that was given back may have gone to somebody who waits.
     await _note(done, _deliver(platform, done))
     return done
@@ -282,6 +285,10 @@ async def _adopt_email(
 def _taken(user_id: UUID) -> EmailTaken:
     # Whose else it is, is not told, nor the address: that is known at home only.
     return EmailTaken(f"user {user_id} has an address that another account claims: change one")
+
+
+async def _fold(platform: Platform, shard: str, done: Recovered) -> None:
+    done.folded += await platform.on_primary(shard, crud.fold_platform_counters)
 
 
 async def _prune(platform: Platform, shard: str, done: Recovered) -> None:

@@ -135,6 +135,13 @@ class Enrollment(Regional):
         Index(
             "idx_enrollments_expires_at", "expires_at", postgresql_where=text("status = 'active'")
         ),
+        # The people of an instructor's courses are counted without their rows.
+        Index(
+            "idx_enrollments_active_students",
+            "course_id",
+            "user_id",
+            postgresql_where=text("status = 'active'"),
+        ),
         # What course_reviews refers to: a review is of its enrollment's course.
         Index("uq_enrollments_id_course_id", "id", "course_id", unique=True),
         {

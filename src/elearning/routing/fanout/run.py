@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
+
+from sqlalchemy import Executable, Result
 
 from elearning.routing.async_session import AsyncRoutingSession
 from elearning.routing.consistency import Consistency
@@ -17,7 +19,16 @@ from elearning.routing.fanout.result import FanOutResult
 from elearning.routing.session import RoutingSession
 from elearning.routing.token import Token
 
-__all__ = ["answer", "answer_async", "fan_out", "fan_out_async"]
+__all__ = [
+    "answer",
+    "answer_all",
+    "answer_all_async",
+    "answer_async",
+    "fan_out",
+    "fan_out_all",
+    "fan_out_all_async",
+    "fan_out_async",
+]
 
 
 def fan_out(
@@ -76,46 +87,139 @@ async def fan_out_async(
     return await answer_async(question(engines, statement, parameters, terms, asynchronous=True))
 
 
+def fan_out_all(
+    engines: Engines,
+    statements: Sequence[tuple[object, Sequence[str] | None]],
+    *,
+    consistency: Consistency | str = Consistency.SESSION,
+    token: Token | str | None = None,
+    on_shard_error: OnShardError = "raise",
+) -> list[FanOutResult]:
+    """Ask several shards several things, at once, and merge the answers to each.
+
+    One session of each shard answers all that it is asked, one after another.
+
+    Args:
+        engines: see `fan_out`.
+        statements: each with the names of the shards that are asked it; None: see `fan_out`.
+        consistency: see `fan_out`.
+        token: see `fan_out`.
+        on_shard_error: see `fan_out`.
+
+    Raises:
+        NotMergeable, NodeUnavailable, InvalidText, SettingsError, RoutingError: see `fan_out`.
+    """
+    terms = Terms(None, consistency, token, on_shard_error)
+    return answer_all(_questions(engines, statements, terms, asynchronous=False))
+
+
+async def fan_out_all_async(
+    engines: Engines,
+    statements: Sequence[tuple[object, Sequence[str] | None]],
+    *,
+    consistency: Consistency | str = Consistency.SESSION,
+    token: Token | str | None = None,
+    on_shard_error: OnShardError = "raise",
+) -> list[FanOutResult]:
+    """Do as `fan_out_all` with asynchronous engines."""
+    terms = Terms(None, consistency, token, on_shard_error)
+    return await answer_all_async(_questions(engines, statements, terms, asynchronous=True))
+
+
+def _questions(
+    engines: Engines,
+    statements: Sequence[tuple[object, Sequence[str] | None]],
+    terms: Terms,
+    *,
+    asynchronous: bool,
+) -> list[Question]:
+    return [
+        question(engines, statement, None, terms._replace(shards=shards), asynchronous=asynchronous)
+        for statement, shards in statements
+    ]
+
+
 def answer(asked: Question) -> FanOutResult:
     """Ask all shards, each in a thread of its own, and merge."""
-    with ThreadPoolExecutor(len(asked.statements), "fan-out") as threads:
-        running = [
-            # What is traced by context variables is traced in the threads too.
-            threads.submit(copy_context().run, _ask, asked, shard)
-            for shard in asked.statements
-        ]
-    return merged(asked, [each.result() for each in running])
+    return answer_all([asked])[0]
 
 
 async def answer_async(asked: Question) -> FanOutResult:
     """Ask all shards, each in a task of its own, and merge."""
+    return (await answer_all_async([asked]))[0]
+
+
+def answer_all(asked: Sequence[Question]) -> list[FanOutResult]:
+    """Answer several questions: each shard is asked all of them, one after another.
+
+    One session of a shard serves all, with the terms of the first question.
+    """
+    shards = _shards(asked)
+    with ThreadPoolExecutor(len(shards), "fan-out") as threads:
+        running = [
+            # What is traced by context variables is traced in the threads too.
+            threads.submit(copy_context().run, _ask, asked, shard)
+            for shard in shards
+        ]
+    return _merged(asked, shards, [each.result() for each in running])
+
+
+async def answer_all_async(asked: Sequence[Question]) -> list[FanOutResult]:
+    """Do as `answer_all`, each shard in a task of its own."""
+    shards = _shards(asked)
     # A group ends all of its tasks, and waits for them, before it is left.
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(_ask_async(asked, shard)) for shard in asked.statements]
-    return merged(asked, [each.result() for each in running])
+        running = [tasks.create_task(_ask_async(asked, shard)) for shard in shards]
+    return _merged(asked, shards, [each.result() for each in running])
 
 
-def _ask(asked: Question, shard: str) -> Answer:
+def _shards(asked: Sequence[Question]) -> list[str]:
+    return list(dict.fromkeys(shard for each in asked for shard in each.statements))
+
+
+def _merged(
+    asked: Sequence[Question], shards: Sequence[str], answers: Sequence[Sequence[Answer]]
+) -> list[FanOutResult]:
+    by_shard = dict(zip(shards, answers, strict=True))
+    return [
+        merged(each, [by_shard[shard][number] for shard in each.statements])
+        for number, each in enumerate(asked)
+    ]
+
+
+def _ask(asked: Sequence[Question], shard: str) -> list[Answer]:
     try:
-        with RoutingSession(**asked.session) as session:
-            result = session.execute(
-                asked.statements[shard],
-                dict(asked.parameters),
-                execution_options={"shard": shard},
-            )
-            return Answer(shard, tuple(result.keys()), result.all())
+        with RoutingSession(**asked[0].session) as session:
+            return [
+                _answer(shard, session.execute(statement, values, execution_options=options))
+                if statement is not None
+                else Answer(shard)
+                for statement, values, options in _statements(asked, shard)
+            ]
     except Exception as error:  # noqa: BLE001 - told when all have ended
-        return Answer(shard, error=error)
+        return [Answer(shard, error=error)] * len(asked)
 
 
-async def _ask_async(asked: Question, shard: str) -> Answer:
+async def _ask_async(asked: Sequence[Question], shard: str) -> list[Answer]:
     try:
-        async with AsyncRoutingSession(**asked.session) as session:
-            result = await session.execute(
-                asked.statements[shard],
-                dict(asked.parameters),
-                execution_options={"shard": shard},
-            )
-            return Answer(shard, tuple(result.keys()), result.all())
+        async with AsyncRoutingSession(**asked[0].session) as session:
+            return [
+                _answer(shard, await session.execute(statement, values, execution_options=options))
+                if statement is not None
+                else Answer(shard)
+                for statement, values, options in _statements(asked, shard)
+            ]
     except Exception as error:  # noqa: BLE001 - told when all have ended
-        return Answer(shard, error=error)
+        return [Answer(shard, error=error)] * len(asked)
+
+
+def _statements(
+    asked: Sequence[Question], shard: str
+) -> Iterator[tuple[Executable | None, dict[str, Any], dict[str, str]]]:
+    """Yield what a shard is asked; None: a question is not for it."""
+    for each in asked:
+        yield each.statements.get(shard), dict(each.parameters), {"shard": shard}
+
+
+def _answer(shard: str, result: Result[*tuple[Any, ...]]) -> Answer:
+    return Answer(shard, tuple(result.keys()), result.all())
