@@ -90,7 +90,9 @@ async def test_indexes_of_the_seed(platform: Platform) -> None:
             "_id_": False,
             "content_id": True,
             "course_id": False,
+            "course_id_page": False,
             "lesson_id": False,
+            "lesson_id_page": False,
         },
         "user_preferences": {"_id_": False, "user_id": True},
     }

@@ -9,7 +9,13 @@ from typing import Any, ClassVar
 import beanie
 from beanie import Document, init_beanie
 from beanie.exceptions import CollectionWasNotInitialized
-from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidURI, OperationFailure
+from pymongo.errors import (
+    ConfigurationError,
+    ConnectionFailure,
+    InvalidOperation,
+    InvalidURI,
+    OperationFailure,
+)
 from pymongo.monitoring import CommandListener
 
 from elearning.config import MongoSettings
@@ -100,7 +106,7 @@ def mongo_errors() -> Iterator[None]:
     except CollectionWasNotInitialized as error:
         problem = "it was not opened, open a Platform first"
         raise NodeUnavailable(node="mongodb", address="its URL", problem=problem) from error
-    except ConnectionFailure as error:
+    except (ConnectionFailure, InvalidOperation) as error:
         problem = str(error).split(",", 1)[0]
         raise NodeUnavailable(node="mongodb", address="its URL", problem=problem) from error
     except OperationFailure as error:

@@ -216,7 +216,7 @@ async def show_content(content_id: UUID) -> ShownContent:
     return found
 
 
-async def update_content(content_id: UUID, **changes: Any) -> CourseContent:
+async def update_content(content_id: UUID, /, **changes: Any) -> CourseContent:
     """Change fields of a content, those that `create_content` names, and return it.
 
     Raises:

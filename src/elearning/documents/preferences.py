@@ -114,7 +114,7 @@ async def set_preference(user_id: UUID, field: str, value: Any) -> Preferences:
     return await _set(user_id, changes)
 
 
-async def change_learning(user_id: UUID, **changes: Any) -> Preferences:
+async def change_learning(user_id: UUID, /, **changes: Any) -> Preferences:
     """Change some of `LearningPreferences`, and return all preferences.
 
     Raises:
@@ -128,7 +128,7 @@ async def change_learning(user_id: UUID, **changes: Any) -> Preferences:
     )
 
 
-async def change_notifications(user_id: UUID, **changes: Any) -> Preferences:
+async def change_notifications(user_id: UUID, /, **changes: Any) -> Preferences:
     """Change some of `NotificationPreferences`, and return all preferences.
 
     Raises:
