@@ -65,7 +65,10 @@ def make(session: RoutingSession, tree: dict[str, Any], region: str = "europe") 
     return found
 
 
-SCIENCE = {"Science": {"Physics": {"Optics": {}, "Acoustics": {}}, "Biology": {}}, "Arts": {}}
+SCIENCE: dict[str, Any] = {
+    "Science": {"Physics": {"Optics": {}, "Acoustics": {}}, "Biology": {}},
+    "Arts": {},
+}
 
 
 def test_create_category(session: RoutingSession, engines: Engines) -> None:
@@ -126,7 +129,7 @@ def test_what_is_wrong(session: RoutingSession, snapshot: Snapshot) -> None:
     assert snapshot() == before
     for read in (category_breadcrumbs, category_branch, category_tree):
         with pytest.raises(CategoryNotFound, match=str(STRANGER)):
-            read(session, STRANGER)  # type: ignore[operator]
+            read(session, STRANGER)
 
 
 def test_update_category(session: RoutingSession, engines: Engines) -> None:
@@ -233,7 +236,7 @@ def test_reading_from_the_local_replica(session: RoutingSession, engines: Engine
     elsewhere = make(session, {"Elsewhere": {}}, "north_america")["Elsewhere"]
     session.commit()
     wait_everywhere(engines)
-    physics = ("Physics", 0, 3, [("Acoustics", 1, 1, []), ("Optics", 2, 2, [])])
+    physics: Any = ("Physics", 0, 3, [("Acoustics", 1, 1, []), ("Optics", 2, 2, [])])
     science = ("Science", 1, 4, [("Biology", 0, 0, []), physics])
     with RoutingSession(engines=engines, region="asia") as reader, served(engines) as nodes:
         tree = category_tree(reader)

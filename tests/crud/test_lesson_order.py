@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -309,7 +310,7 @@ def test_the_number_of_statements_is_bounded(
             rows.append(cursor.rowcount)
 
     engine = engines.primary("asia").engine
-    for name, operation in {
+    operations: dict[str, Callable[[], object]] = {
         "add": lambda: add_lesson(session, one, VIDEO, position=1),
         "append": lambda: add_lesson(session, one, VIDEO),
         "move": lambda: move_lesson(session, last, position=1),
@@ -318,7 +319,8 @@ def test_the_number_of_statements_is_bounded(
         "reorder": lambda: reorder_lessons(session, one, ids_of(session, course_id)[one][::-1]),
         "archive": lambda: archive_lesson(session, first),
         "module": lambda: move_module(session, two, 1),
-    }.items():
+    }
+    for name, operation in operations.items():
         with served(engines) as nodes:
             event.listen(engine, "after_cursor_execute", note)
             operation()

@@ -172,7 +172,13 @@ class Course(Global):
         currency_check(),
         home_unique("uq_courses_course_code", "course_code"),
         home_unique("uq_courses_slug", "slug"),
-        Index("idx_courses_instructor_id", "instructor_id"),
+        Index("idx_courses_instructor_id", "instructor_id", "created_at", "id"),
+        # To count by, without the rows themselves.
+        Index(
+            "idx_courses_category_published",
+            "category_id",
+            postgresql_where=text("status = 'published'"),
+        ),
         Index("idx_courses_created_at", "created_at", "id"),
         Index("idx_courses_rating", text("rating DESC NULLS LAST"), "id"),
         Index(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, Text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from elearning.models.base import Global
@@ -25,7 +25,6 @@ class CourseCategory(Global):
 
     parent_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("course_categories.id", ondelete="RESTRICT"),
-        index=True,
         comment="NULL: a root of the tree",
     )
     category_name: Mapped[str] = mapped_column(String(100))
@@ -48,5 +47,11 @@ class CourseCategory(Global):
         not_blank("slug"),
         home_unique("uq_course_categories_slug", "slug"),
         home_unique("uq_course_categories_category_name", "category_name"),
+        Index(
+            "idx_course_categories_parent_id",
+            "parent_id",
+            text('category_name COLLATE "C"'),
+            "id",
+        ),
         {"comment": "The tree of subjects"},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from elearning.models.base import Global
@@ -23,7 +23,6 @@ class CoursePrerequisite(Global):
     course_id: Mapped[UUID] = mapped_column(ForeignKey(Course.id, ondelete="RESTRICT"))
     prerequisite_id: Mapped[UUID] = mapped_column(
         ForeignKey(Course.id, ondelete="RESTRICT"),
-        index=True,
         comment="a course of any region; it is completed first",
     )
 
@@ -34,6 +33,7 @@ class CoursePrerequisite(Global):
         same_home("course_id"),
         CheckConstraint("prerequisite_id <> course_id", name="prerequisite_id"),
         UniqueConstraint("course_id", "prerequisite_id"),
+        Index("idx_course_prerequisites_prerequisite_id", "prerequisite_id", "course_id"),
         {
             "comment": "Which courses are completed before a course is taken",
             "info": {"fixed": ("course_id", "prerequisite_id")},
