@@ -67,6 +67,8 @@ INDEXES = (
         "idx_users_name",
         'users (lower(last_name) COLLATE "C", lower(first_name) COLLATE "C", id)',
     ),
+    ("idx_users_staff", "users (user_type, created_at, id) WHERE user_type <> 'student'"),
+    ("idx_users_status", "users (status, created_at, id) WHERE status <> 'active'"),
     ("idx_users_region", "users (region, created_at, id)"),
     ("idx_users_email_prefix", 'users (email COLLATE "C", id)'),
     ("idx_users_user_type", "users (user_type, status, created_at, id)"),
@@ -158,10 +160,16 @@ def upgrade() -> None:
             comment="a course; no key, for copies come in any order",
         ),
         sa.Column(
+            "title",
+            postgresql.TSVECTOR(),
+            nullable=False,
+            comment="stems of the title, its words, and the rules of its language",
+        ),
+        sa.Column(
             "document",
             postgresql.TSVECTOR(),
             nullable=False,
-            comment="stems of the title (A) and the description (B)",
+            comment="the same (A), and stems of the description (B)",
         ),
         sa.Column(
             "misspelt",
@@ -169,9 +177,25 @@ def upgrade() -> None:
             nullable=False,
             comment="the words of the title, whole and each with one letter left out",
         ),
+        sa.Column(
+            "category_id", sa.Uuid(), nullable=True, comment="this and the rest: as in courses"
+        ),
+        sa.Column("level", sa.String(length=32), nullable=False),
+        sa.Column("language", sa.String(length=35), nullable=False),
+        sa.Column("price", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("rating", sa.Numeric(precision=3, scale=2), nullable=True),
         sa.PrimaryKeyConstraint("course_id", name=op.f("pk_course_search")),
         comment="What published courses are found by; kept by the trigger keep_course_search",
     )
+    op.create_index(
+        "idx_course_search_title",
+        "course_search",
+        ["title"],
+        unique=False,
+        postgresql_using="gin",
+    )
+    op.create_index("idx_course_search_language", "course_search", ["language"], unique=False)
     op.create_index(
         "idx_course_search_document",
         "course_search",

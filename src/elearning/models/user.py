@@ -103,6 +103,21 @@ class User(Regional):
         Index("idx_users_created_at", "created_at", "id"),
         Index("idx_users_region", "region", "created_at", "id"),
         Index("idx_users_user_type", "user_type", "status", "created_at", "id"),
+        # The few, for lists of a role or a status alone.
+        Index(
+            "idx_users_staff",
+            "user_type",
+            "created_at",
+            "id",
+            postgresql_where=text("user_type <> 'student'"),
+        ),
+        Index(
+            "idx_users_status",
+            "status",
+            "created_at",
+            "id",
+            postgresql_where=text("status <> 'active'"),
+        ),
         Index(
             "idx_users_name",
             text('lower(last_name) COLLATE "C"'),
