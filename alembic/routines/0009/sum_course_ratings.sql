@@ -13,6 +13,7 @@ DECLARE
     v_ratings integer := 0;
     v_enrollments integer := 0;
     v_completions integer := 0;
+    v_role text;
 BEGIN
     IF TG_TABLE_NAME = 'courses' THEN
         IF current_setting('session_replication_role') = 'replica' THEN
@@ -45,9 +46,20 @@ BEGIN
         PERFORM pg_advisory_xact_lock(hashtextextended('sum_course_ratings', 0));
     END IF;
     IF v_total <> 0 OR v_ratings <> 0 THEN
+        IF current_setting('session_replication_role') <> 'replica'
+            AND NOT is_home(region_code_of(v_course_id))
+        THEN
+            -- A copy's instructor is elsewhere, and PostgreSQL would look for that one when a
+            -- row changes a second time in one transaction, though its key does not.
+            v_role := current_setting('session_replication_role');
+            PERFORM set_config('session_replication_role', 'replica', true);
+        END IF;
         UPDATE courses
         SET rating_sum = rating_sum + v_total, total_ratings = total_ratings + v_ratings
         WHERE id = v_course_id;
+        IF v_role IS NOT NULL THEN
+            PERFORM set_config('session_replication_role', v_role, true);
+        END IF;
     END IF;
     IF v_enrollments <> 0 OR v_completions <> 0 THEN
         UPDATE course_popularity
