@@ -33,6 +33,7 @@ def test_what_was_cut_off_is_ended(
     young = elearning("recover", environment=cluster.environment())
     assert young.returncode == 0, young.stdout + young.stderr
     assert "claims settled: 0, made for rows without one: 1, forgotten: 0" in young.stdout
+    assert "counters added up: " in young.stdout
     old = elearning("recover", "--age", "0", environment=cluster.environment())
     assert "claims settled: 1, made for rows without one: 0, forgotten: 0" in old.stdout
     with connect(settings.shard("eu").owner_url) as owner:
