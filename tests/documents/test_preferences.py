@@ -137,6 +137,7 @@ async def test_one_field(platform: Platform, field: str, value: Any, expected: A
         ("learning.learning_pace", None, InvalidDocument, "learning_pace"),
         ("learning.preferred_categories", "x", InvalidDocument, "valid list"),
         ("learning.preferred_categories", ["x"] * 101, InvalidDocument, "at most 100"),
+        ("learning.preferred_categories", ["x" * 99_999], InvalidDocument, "at most 100000"),
         ("learning", {"pace": 1}, InvalidDocument, r"learning\.pace: Extra"),
         ("notifications.email", {"$gt": 0}, InvalidDocument, "valid boolean"),
         ("wishlist", [uuid4()], InvalidDocument, r"wishlist\.0: .*no elearning id"),
@@ -170,6 +171,8 @@ async def test_a_model_that_was_changed_is_checked_again(platform: Platform) -> 
             await call(user_id, wrong)
     with pytest.raises(InvalidDocument, match="preferences, as a whole"):
         await replace_preferences(user_id, 5)  # type: ignore[arg-type]
+    with pytest.raises(InvalidDocument, match=r"as a whole: .* at most 100000"):
+        await replace_preferences(user_id, {"learning": {"preferred_categories": ["x" * 100_000]}})
     with pytest.raises(InvalidDocument, match="colour: Extra"):
         await replace_preferences(user_id, {"colour": "red"})
     assert await get_preferences(user_id) == Preferences()

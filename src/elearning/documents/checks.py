@@ -39,6 +39,10 @@ def valid(document: str, field: str = "") -> Iterator[None]:
         ) from None
 
 
+_MOST = {"preferences": 100_000, "learning": 100_000}
+"""Characters of JSON; what comes with a new user has the same end."""
+
+
 def checked(document: str, model: type[M], values: object) -> M:
     """Return values as a model; one that is given is checked again, and copied.
 
@@ -46,7 +50,16 @@ def checked(document: str, model: type[M], values: object) -> M:
         InvalidDocument: the model refuses them.
     """
     with valid(document):
-        return model.model_validate(_unmade(values))
+        made = model.model_validate(_unmade(values))
+        _bounded(document, "as a whole", made.model_dump_json())
+    return made
+
+
+def _bounded(document: str, field: str, text: str | bytes) -> None:
+    most = _MOST.get(document)
+    if most is not None and len(text) > most:
+        problem = f"{len(text)} characters of JSON, expected at most {most}"
+        raise InvalidDocument(document=document, field=field, problem=problem)
 
 
 def _unmade(value: object) -> object:
@@ -87,6 +100,7 @@ def checked_changes(
         with valid(document, path):
             made = adapter.validate_python(_unmade(value))
             stored[f"{under}{path}"] = adapter.dump_python(made)
+            _bounded(document, path, adapter.dump_json(made))
     return stored
 
 

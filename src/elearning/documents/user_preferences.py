@@ -14,7 +14,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    StringConstraints,
 )
 from pymongo import IndexModel
 
@@ -63,9 +62,7 @@ class LearningPreferences(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    preferred_categories: list[Annotated[str, StringConstraints(max_length=100)]] = Field(
-        default=[], max_length=100
-    )
+    preferred_categories: list[str] = Field(default=[], max_length=100)
     difficulty_level: DifficultyLevel = DifficultyLevel.BEGINNER
     learning_pace: LearningPace = LearningPace.MODERATE
 
