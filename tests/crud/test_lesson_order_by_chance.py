@@ -117,9 +117,9 @@ def session(engines: Engines, nobody: None) -> Iterator[RoutingSession]:
         yield opened
 
 
-@given(st.lists(STEPS, min_size=5, max_size=20))
+@given(st.lists(STEPS, min_size=5, max_size=15))
 @settings(
-    max_examples=20,
+    max_examples=15,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

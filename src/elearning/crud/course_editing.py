@@ -326,7 +326,7 @@ def archive_course(session: Session, course_id: UUID) -> Course:
 def list_instructor_courses(
     instructor_id: UUID, *, status: CourseStatus | str | None = None
 ) -> Listing[Course]:
-    """List the courses of an instructor, the newest first; by idx_courses_instructor_created.
+    """List the courses of an instructor, the newest first; by idx_courses_instructor_id.
 
     Args:
         instructor_id: whose courses.
