@@ -258,7 +258,7 @@ def _refusals(row: CourseCategory) -> dict[str, ElearningError]:
 
 
 def list_categories(parent_id: UUID | None = None) -> Listing[CourseCategory]:
-    """List the categories right below one, or the roots, by name; by idx_course_categories_parent_id.
+    """List the categories right below one, or the roots; by idx_course_categories_parent_id.
 
     Args:
         parent_id: below which one; None: the roots of all regions.
