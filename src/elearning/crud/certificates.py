@@ -129,7 +129,7 @@ def issue_certificate(session: Session, enrollment_id: UUID) -> Certificate:
         .scalar_subquery()
     )
     session.add(certificate)
-    session.flush([certificate])
+    session.flush()
     _note(session, enrollment_id, issued=True)
     return certificate
 
@@ -148,14 +148,15 @@ def revoke_certificate(session: Session, certificate_id: UUID, reason: str) -> C
         CertificateRevoked: it was revoked before.
     """
     reason = checked_text("reason", reason, most=_MOST_REASON)
-    certificate = session.get(Certificate, certificate_id)
-    if certificate is None:
-        raise CertificateNotFound(certificate_id=certificate_id)
-    enrollment_id = certificate.enrollment_id
     # As everywhere: an enrollment before what belongs to it.
-    session.execute(
-        select(Enrollment.id).where(Enrollment.id == enrollment_id).with_for_update(key_share=True)
+    enrollment_id = session.scalar(
+        select(Enrollment.id)
+        .join_from(Certificate, Enrollment, Enrollment.id == Certificate.enrollment_id)
+        .where(Certificate.id == certificate_id)
+        .with_for_update(of=Enrollment, key_share=True)
     )
+    if enrollment_id is None:
+        raise CertificateNotFound(certificate_id=certificate_id)
     revoked = session.scalar(
         update(Certificate)
         .where(Certificate.id == certificate_id, Certificate.revoked_at.is_(None))
@@ -163,11 +164,11 @@ def revoke_certificate(session: Session, certificate_id: UUID, reason: str) -> C
         .returning(Certificate.id)
         .execution_options(synchronize_session=False)
     )
-    session.expire(certificate)
     if revoked is None:
         raise CertificateRevoked(certificate_id=certificate_id)
+    expire_counted(session, Certificate, certificate_id)
     _note(session, enrollment_id, issued=False)
-    return certificate
+    return session.get_one(Certificate, certificate_id)
 
 
 _BY_CODE = select(

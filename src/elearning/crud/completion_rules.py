@@ -64,7 +64,8 @@ def _share_is_reached(watched: SQLColumnExpression[Any]) -> ColumnElement[bool]:
 def _score_is_reached(best_score: SQLColumnExpression[Any]) -> ColumnElement[bool]:
     return and_(
         CourseLesson.completion_rule == CompletionRule.SCORE,
-        best_score >= CourseLesson.completion_threshold,
+        # Never NULL: the condition is stored, in lesson_progress.completed.
+        func.coalesce(best_score, -1) >= CourseLesson.completion_threshold,
     )
 
 

@@ -22,7 +22,6 @@ from sqlalchemy import (
     lateral,
     or_,
     select,
-    true,
     update,
 )
 from sqlalchemy.orm import Session
@@ -186,11 +185,11 @@ def _lessons_of_an_enrollment() -> Select[
             CourseLesson.content_id,
             LessonProgress.last_position,
             LessonProgress.last_accessed,
+            LessonProgress.enrollment_id,
         )
         .join_from(LessonProgress, CourseLesson, CourseLesson.id == LessonProgress.lesson_id)
         .join(CourseModule, CourseModule.id == CourseLesson.module_id)
         .where(LessonProgress.enrollment_id == Enrollment.id, ~LessonProgress.archived)
-        .correlate(Enrollment)
     )
 
 
@@ -203,7 +202,8 @@ _LAST = lateral(
     )
     .where(LessonProgress.last_accessed.is_not(None))
     .order_by(LessonProgress.last_accessed.desc(), LessonProgress.id)
-    .limit(1),
+    .limit(1)
+    .correlate(Enrollment),
     name="last",
 )
 _NEXT = lateral(
@@ -221,14 +221,15 @@ _NEXT = lateral(
         CourseModule.position,
         CourseLesson.position,
     )
-    .limit(1),
+    .limit(1)
+    .correlate(Enrollment, _LAST),
     name="next",
 )
 _RESUME = (
     select(Enrollment.id, _LAST.c.completed, *list(_LAST.c)[:7], *list(_NEXT.c)[:7])
     .select_from(Enrollment)
-    .outerjoin(_LAST, true())
-    .outerjoin(_NEXT, true())
+    .outerjoin(_LAST, _LAST.c.enrollment_id == Enrollment.id)
+    .outerjoin(_NEXT, _NEXT.c.enrollment_id == Enrollment.id)
     .where(Enrollment.id == bindparam("enrollment", type_=Uuid))
 )
 

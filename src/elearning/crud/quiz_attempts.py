@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -16,6 +18,7 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
+    insert,
     or_,
     select,
     update,
@@ -41,6 +44,8 @@ __all__ = ["Attempt", "SubmittedAttempt", "list_attempts", "submit_attempt"]
 
 _SCORED = (LessonType.QUIZ, LessonType.ASSIGNMENT)
 _MOST_ANSWERS = 100_000  # characters of JSON
+_DEEPEST = 200  # far from where the server's stack ends
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # after no other backslash, or pairs of them
 _DECIMALS = 2
 _ALL = 100
 
@@ -141,20 +146,21 @@ def submit_attempt(
         raise _why_not(session, enrollment_id, lesson_id)
     expire_counted(session, LessonProgress, row.id)
     expire_counted(session, Enrollment, enrollment_id)
-    attempt = QuizAttempt(
-        id=new_id(region_of(enrollment_id)),
-        enrollment_id=enrollment_id,
-        lesson_id=lesson_id,
-        score=checked,
-        answers=answers,
+    before = select(func.coalesce(func.max(QuizAttempt.number), 0)).where(
+        QuizAttempt.enrollment_id == enrollment_id, QuizAttempt.lesson_id == lesson_id
     )
-    attempt.number = (
-        select(func.coalesce(func.max(QuizAttempt.number), 0) + 1)
-        .where(QuizAttempt.enrollment_id == enrollment_id, QuizAttempt.lesson_id == lesson_id)
-        .scalar_subquery()
-    )
-    session.add(attempt)
-    session.flush([attempt])
+    attempt = session.execute(
+        insert(QuizAttempt)
+        .values(
+            id=new_id(region_of(enrollment_id)),
+            enrollment_id=enrollment_id,
+            lesson_id=lesson_id,
+            number=before.scalar_subquery() + 1,
+            score=checked,
+            answers=answers,
+        )
+        .returning(QuizAttempt.id, QuizAttempt.number)
+    ).one()
     by_score = row.completion_rule is CompletionRule.SCORE
     return SubmittedAttempt(
         attempt.id,
@@ -217,5 +223,19 @@ def _check_answers(answers: Any) -> None:
     if len(text) > _MOST_ANSWERS:
         problem = f"have {len(text)} characters as JSON, expected at most {_MOST_ANSWERS}"
         raise InvalidText(field="answers", problem=problem)
-    if "\\u0000" in text:
+    if _NUL.search(text):
         raise InvalidText(field="answers", problem="hold a NUL character")
+    level, depth = [answers], 0
+    while level := [child for each in level for child in _children(each)]:
+        depth += 1
+    if depth > _DEEPEST:
+        raise InvalidText(field="answers", problem=f"are nested deeper than {_DEEPEST} times")
+
+
+def _children(value: Any) -> Iterable[Any]:
+    match value:
+        case dict():
+            return value.values()
+        case list() | tuple():
+            return value
+    return ()
