@@ -32,7 +32,14 @@ FUNCTIONS = (
     "count_payments",
     "fold_platform_counters",
     "search_config",
+    "search_words",
+    "search_letters",
+    "search_signs",
+    "search_vector",
+    "search_title",
     "misspellings",
+    "search_queries",
+    "search_query",
     "keep_course_search",
     "refuse_category_cycle",
     "refuse_prerequisite_cycle",
@@ -100,7 +107,10 @@ TRIGGERS = (
     ),
     (
         "keep_course_search",
-        "AFTER INSERT OR DELETE OR UPDATE OF title, description, language, status",
+        (
+            "AFTER INSERT OR DELETE OR UPDATE OF title, description, language, status, "
+            "category_id, level, price, currency, rating_sum, total_ratings"
+        ),
         "courses",
         "FOR EACH ROW EXECUTE FUNCTION keep_course_search()",
     ),
@@ -214,11 +224,15 @@ LOCKED = (
 
 FILLED = (
     """
-    INSERT INTO course_search (course_id, document, misspelt)
-    SELECT id,
-        setweight(to_tsvector(search_config(language), title), 'A')
-            || setweight(to_tsvector(search_config(language), left(description, 100000)), 'B'),
-        misspellings(title)
+    INSERT INTO course_search (
+        course_id, title, document, misspelt,
+        category_id, level, language, price, currency, rating
+    )
+    SELECT id, search_title(language, title),
+        search_title(language, title) || setweight(
+            search_vector(search_config(language), left(description, 100000)), 'B'),
+        misspellings(title),
+        category_id, level, language, price, currency, rating
     FROM courses WHERE status = 'published'
     """,
     """

@@ -82,6 +82,18 @@ REPLICATOR = {
     "course_statistics",
 }
 
+SEARCH = {
+    "search_config",
+    "search_words",
+    "search_letters",
+    "search_signs",
+    "search_vector",
+    "search_title",
+    "misspellings",
+    "search_queries",
+    "search_query",
+}
+
 CALLS = {
     "elearning_app": {
         "region_code",
@@ -110,8 +122,6 @@ CALLS = {
         "prune_claims",
         "fold_platform_counters",
         "month_of",
-        "search_config",
-        "misspellings",
         "join_waitlist",
         "leave_waitlist",
         "change_email",
@@ -119,7 +129,9 @@ CALLS = {
         "create_user_with_profile",
         "enroll_user",
         "complete_transaction",
-    }
+        *SEARCH,
+    },
+    "elearning_reader": SEARCH,
 }
 
 Rights = dict[str, dict[str, set[str]]]

@@ -55,12 +55,28 @@ from elearning.crud.course_editing import (
     publish_course,
     update_course,
 )
+from elearning.crud.course_filters import (
+    CourseFilters,
+)
+from elearning.crud.course_lists import (
+    CourseOrder,
+    best_rated_courses,
+    list_courses,
+    newest_courses,
+    popular_courses,
+)
 from elearning.crud.course_progress import (
     CourseProgress,
     LessonState,
     ModuleProgress,
     course_progress,
     list_lesson_progress,
+)
+from elearning.crud.course_search import (
+    CourseFacets,
+    CourseHit,
+    course_facets,
+    search_courses,
 )
 from elearning.crud.courses import (
     SEAT_HOLDERS,
@@ -242,8 +258,12 @@ __all__ = [
     "CategoryStep",
     "CertificateState",
     "CourseChanges",
+    "CourseFacets",
     "CourseFigures",
+    "CourseFilters",
     "CourseFunnel",
+    "CourseHit",
+    "CourseOrder",
     "CourseProgress",
     "CourseRevenueReport",
     "Curriculum",
@@ -299,6 +319,7 @@ __all__ = [
     "archive_course",
     "archive_lesson",
     "authenticate",
+    "best_rated_courses",
     "cancel_enrollment",
     "category_branch",
     "category_breadcrumbs",
@@ -313,6 +334,7 @@ __all__ = [
     "complete_transaction",
     "confirm_claim",
     "confirmed_claims",
+    "course_facets",
     "course_funnel",
     "course_progress",
     "course_revenue",
@@ -357,6 +379,7 @@ __all__ = [
     "list_course_enrollments",
     "list_course_reviews",
     "list_course_transactions",
+    "list_courses",
     "list_dependents",
     "list_enrollments",
     "list_instructor_courses",
@@ -374,12 +397,14 @@ __all__ = [
     "move_category",
     "move_lesson",
     "move_module",
+    "newest_courses",
     "note_login",
     "offer_all_seats",
     "pending_claims",
     "platform_funnel",
     "platform_revenue",
     "platform_statistics",
+    "popular_courses",
     "prune_claims",
     "prune_user_tokens",
     "publish_course",
@@ -397,6 +422,7 @@ __all__ = [
     "resolve_reports",
     "resume",
     "revoke_certificate",
+    "search_courses",
     "seats_at_home",
     "seats_of",
     "set_default_payment_method",

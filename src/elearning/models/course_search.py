@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, Integer
+from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, Numeric, String
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -22,16 +23,27 @@ class CourseSearch(Base):
     course_id: Mapped[UUID] = mapped_column(
         primary_key=True, comment="a course; no key, for copies come in any order"
     )
+    title: Mapped[Any] = mapped_column(
+        TSVECTOR, comment="stems of the title, its words, and the rules of its language"
+    )
     document: Mapped[Any] = mapped_column(
-        TSVECTOR, comment="stems of the title (A) and the description (B)"
+        TSVECTOR, comment="the same (A), and stems of the description (B)"
     )
     misspelt: Mapped[Any] = mapped_column(
         TSVECTOR, comment="the words of the title, whole and each with one letter left out"
     )
+    category_id: Mapped[UUID | None] = mapped_column(comment="this and the rest: as in courses")
+    level: Mapped[str] = mapped_column(String(32))
+    language: Mapped[str] = mapped_column(String(35))
+    price_minor: Mapped[int] = mapped_column("price", BigInteger)
+    currency: Mapped[str] = mapped_column(String(3))
+    rating: Mapped[Decimal | None] = mapped_column(Numeric(3, 2))
 
     __table_args__ = (
+        Index("idx_course_search_title", "title", postgresql_using="gin"),
         Index("idx_course_search_document", "document", postgresql_using="gin"),
         Index("idx_course_search_misspelt", "misspelt", postgresql_using="gin"),
+        Index("idx_course_search_language", "language"),
         {"comment": "What published courses are found by; kept by the trigger keep_course_search"},
     )
 

@@ -70,6 +70,18 @@ _KEPT = {
     "enrollments": {"claim_id", "total_lessons", "completed_lessons"},
     "lesson_progress": {"archived"},
 }
+_SEARCH_CALLS = (
+    "search_config",
+    "search_words",
+    "search_letters",
+    "search_signs",
+    "search_vector",
+    "search_title",
+    "misspellings",
+    "search_queries",
+    "search_query",
+)
+"""They read, and run as who calls them, also on replicas."""
 _APP_CALLS = (
     "region_code",
     "region_code_of",
@@ -100,8 +112,7 @@ _APP_CALLS = (
     "prune_claims",
     "fold_platform_counters",
     "month_of",
-    "search_config",
-    "misspellings",
+    *_SEARCH_CALLS,
     "change_email",
     "create_user_with_profile",
     "enroll_user",
@@ -127,7 +138,11 @@ def grant_statements(functions: Sequence[str]) -> list[str]:
     grants = {
         APP: [f"{_app_may(table)} ON {table.name}" for table in tables]
         + [f"EXECUTE ON FUNCTION {', '.join(_APP_CALLS)}", _SEE_REVISION],
-        READER: [f"SELECT ON {everything}", _SEE_REVISION],
+        READER: [
+            f"SELECT ON {everything}",
+            f"EXECUTE ON FUNCTION {', '.join(_SEARCH_CALLS)}",
+            _SEE_REVISION,
+        ],
         REPLICATOR: [f"SELECT ON {', '.join(copied)}"],
     }
     return [

@@ -161,7 +161,10 @@ def _courses(table: Table) -> Iterator[str]:
     )
     event = "AFTER UPDATE OF max_enrollments, status"
     yield _trigger(table, "offer_new_seats", event, when=changed)
-    event = "AFTER INSERT OR DELETE OR UPDATE OF title, description, language, status"
+    event = (
+        "AFTER INSERT OR DELETE OR UPDATE OF title, description, language, status, category_id, "
+        "level, price, currency, rating_sum, total_ratings"
+    )
     yield _trigger(table, "keep_course_search", event)
     yield _always(table, "keep_course_search")
 

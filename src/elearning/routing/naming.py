@@ -31,6 +31,9 @@ __all__ = ["Names", "Parameters", "ids_in", "inserted_ids", "names_of", "reads_c
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
+_KEPT_EVERYWHERE = frozenset({"course_popularity", "course_search"})
+"""Tables that each shard fills for itself from what is copied: as near as a copy."""
+
 _ALONG = frozenset({"joined", "subquery"})
 
 Names = tuple["BindParameter[Any] | tuple[Names, ...]", ...]
@@ -179,7 +182,7 @@ def _of(statement: object) -> Iterator[type]:
         parts = visitors.iterate(statement) if isinstance(statement, ClauseElement) else ()
     for part in parts:
         if isinstance(part, Table):
-            yield _MODELS.get(part.name, Record)
+            yield Global if part.name in _KEPT_EVERYWHERE else _MODELS.get(part.name, Record)
 
 
 @cache

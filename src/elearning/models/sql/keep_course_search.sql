@@ -18,20 +18,40 @@ BEGIN
     IF TG_OP = 'UPDATE' AND (OLD.title, OLD.description, OLD.language, OLD.status)
         IS NOT DISTINCT FROM (NEW.title, NEW.description, NEW.language, NEW.status)
     THEN
-        RETURN NULL;  -- replication names all columns, whichever changed
+        -- Replication names all columns, whichever changed. The words, with their large
+        -- indexes, stay as they are.
+        IF NEW.status = 'published'
+            AND (OLD.category_id, OLD.level, OLD.price, OLD.currency, OLD.rating)
+                IS DISTINCT FROM (NEW.category_id, NEW.level, NEW.price, NEW.currency, NEW.rating)
+        THEN
+            UPDATE course_search
+            SET category_id = NEW.category_id, level = NEW.level, price = NEW.price,
+                currency = NEW.currency, rating = NEW.rating
+            WHERE course_id = NEW.id;
+        END IF;
+        RETURN NULL;
     END IF;
     INSERT INTO course_popularity (course_id) VALUES (NEW.id) ON CONFLICT (course_id) DO NOTHING;
     IF NEW.status = 'published' THEN
-        INSERT INTO course_search AS s (course_id, document, misspelt)
+        INSERT INTO course_search AS s (
+            course_id, title, document, misspelt,
+            category_id, level, language, price, currency, rating
+        )
         VALUES (
             NEW.id,
-            setweight(to_tsvector(search_config(NEW.language), NEW.title), 'A')
+            search_title(NEW.language, NEW.title),
+            search_title(NEW.language, NEW.title)
                 -- What is longer than PostgreSQL takes is found by its beginning.
-                || setweight(to_tsvector(search_config(NEW.language), left(NEW.description, 100000)), 'B'),
-            misspellings(NEW.title)
+                || setweight(search_vector(
+                    search_config(NEW.language), left(NEW.description, 100000)), 'B'),
+            misspellings(NEW.title),
+            NEW.category_id, NEW.level, NEW.language, NEW.price, NEW.currency, NEW.rating
         )
         ON CONFLICT (course_id) DO UPDATE
-        SET document = EXCLUDED.document, misspelt = EXCLUDED.misspelt;
+        SET title = EXCLUDED.title, document = EXCLUDED.document, misspelt = EXCLUDED.misspelt,
+            category_id = EXCLUDED.category_id, level = EXCLUDED.level,
+            language = EXCLUDED.language, price = EXCLUDED.price,
+            currency = EXCLUDED.currency, rating = EXCLUDED.rating;
     ELSE
         DELETE FROM course_search WHERE course_id = NEW.id;
     END IF;

@@ -4,12 +4,12 @@ CREATE OR REPLACE FUNCTION misspellings(p_text text)
 RETURNS tsvector
 LANGUAGE sql
 IMMUTABLE STRICT PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp
+SET search_path = public, pg_temp
 BEGIN ATOMIC
     SELECT array_to_tsvector(coalesce(
         array_agg(DISTINCT CASE place WHEN 0 THEN word ELSE overlay(word PLACING '' FROM place FOR 1) END),
         '{}'))
-    FROM regexp_split_to_table(lower(p_text), '[^[:alnum:]]+') AS word
+    FROM string_to_table(search_letters(search_words(p_text)), ' ') AS word
     CROSS JOIN LATERAL generate_series(0, length(word)) AS place
     WHERE length(word) BETWEEN 4 AND 30;
 END;

@@ -273,7 +273,7 @@ def _unique(statement: Select[Any], sources: Sources, *, alone: bool) -> list[Or
     """
     named = named_in(columns_of(statement))
     tables = list(sources.conditions)[: 1 if alone else None]
-    if unclear := names_of_bookkeeping(tables):
+    if not alone and (unclear := names_of_bookkeeping(tables)):
         raise NotMergeable(reason=f"keys of {', '.join(unclear)} repeat from shard to shard")
     keys = order_of(statement, named)
     for key in keys:
@@ -283,9 +283,9 @@ def _unique(statement: Select[Any], sources: Sources, *, alone: bool) -> list[Or
     # In the direction of what comes before, so that an index on both can be followed.
     descending = bool(keys) and keys[-1].descending
     for source in tables:
-        own = source.c.id
-        if place_of(own) not in places:
-            keys.append(OrderKey(own, comparable(own, "ORDER BY of"), descending, descending))
+        for own in source.primary_key:
+            if place_of(own) not in places:
+                keys.append(OrderKey(own, comparable(own, "ORDER BY of"), descending, descending))
     return keys
 
 

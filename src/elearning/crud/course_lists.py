@@ -1,0 +1,96 @@
+"""Lists of published courses: the most popular, the newest, the best rated."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Integer, Numeric, Select, cast, literal, select
+
+from elearning.crud.course_filters import NO_FILTERS, CourseFilters
+from elearning.crud.listing import Listing
+from elearning.crud.statements import constant
+from elearning.models import Course, CoursePopularity, CourseStatus
+from elearning.text import checked_choice
+
+__all__ = [
+    "CourseOrder",
+    "best_rated_courses",
+    "list_courses",
+    "newest_courses",
+    "popular_courses",
+]
+
+
+class CourseOrder(StrEnum):
+    """What courses are listed by."""
+
+    POPULAR = "popular"
+    NEWEST = "newest"
+    BEST_RATED = "best_rated"
+
+
+def popular_courses(filters: CourseFilters = NO_FILTERS) -> Listing[Course]:
+    """Return published courses, those that most people worldwide take first.
+
+    Each shard counts this for all courses of the world: ask one of them, by ``page``.
+    """
+    popularity = CoursePopularity
+    statement = (
+        select(Course)
+        .select_from(popularity)
+        .join(Course, Course.id == popularity.course_id)
+        .order_by(popularity.enrollments.desc(), popularity.course_id.desc())
+    )
+    return Listing(_filtered(statement, filters))
+
+
+def newest_courses(filters: CourseFilters = NO_FILTERS) -> Listing[Course]:
+    """Return published courses, those that were published last first."""
+    published = Course.published_at.is_not(None)
+    statement = select(Course).where(published).order_by(Course.published_at.desc())
+    return Listing(_filtered(statement, filters))
+
+
+def best_rated_courses(filters: CourseFilters = NO_FILTERS) -> Listing[Course]:
+    """Return published courses, the best rated ones first; few votes do not distort it.
+
+    By `elearning.models.WEIGHTED_RATING`, a Bayesian average that adds ten votes of 3.5.
+    """
+    return Listing(_filtered(select(Course).order_by(_weighted_rating.desc()), filters))
+
+
+def list_courses(
+    sort: CourseOrder | str = CourseOrder.POPULAR, *, filters: CourseFilters = NO_FILTERS
+) -> Listing[Course]:
+    """Return published courses in an order.
+
+    ::
+
+        page = list_courses("newest", filters=CourseFilters(language="de")).page(session)
+
+    Args:
+        sort: what comes first.
+        filters: which courses are wanted.
+
+    Raises:
+        InvalidText: there is no such order.
+    """
+    return _LISTS[checked_choice("sort", sort, CourseOrder)](filters)
+
+
+_LISTS = {
+    CourseOrder.POPULAR: popular_courses,
+    CourseOrder.NEWEST: newest_courses,
+    CourseOrder.BEST_RATED: best_rated_courses,
+}
+
+# As the index has it, with its numbers in the SQL itself.
+_weighted_rating = cast(Course.rating_sum + literal(35, Integer, literal_execute=True), Numeric) / (
+    Course.total_ratings + literal(10, Integer, literal_execute=True)
+)
+
+
+def _filtered(statement: Select[Any], filters: CourseFilters) -> Select[Any]:
+    published = Course.status == constant(CourseStatus.PUBLISHED, Course.status)
+    return statement.where(published, *filters.conditions(Course).values())

@@ -1,0 +1,296 @@
+"""Published courses, found by the words of their titles and descriptions; see docs/search.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    REAL,
+    BigInteger,
+    ColumnElement,
+    Float,
+    Integer,
+    Select,
+    Subquery,
+    and_,
+    case,
+    cast,
+    column,
+    func,
+    literal,
+    not_,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import TSQUERY
+
+from elearning.crud.course_filters import NO_FILTERS, CourseFilters
+from elearning.crud.listing import ItemPage
+from elearning.errors import InvalidText
+from elearning.models import Course, CourseLevel, CourseSearch
+from elearning.routing import Reader
+from elearning.routing.fanout.cursor import read_cursor, write_cursor
+from elearning.routing.fanout.kinds import Kind
+from elearning.routing.fanout.order import OrderKey
+from elearning.text import checked_text
+
+__all__ = ["CourseFacets", "CourseHit", "course_facets", "search_courses"]
+
+MOST_CHARACTERS = 200
+MOST_WORDS = 10
+_MOST_ROWS = 1000
+_IN_TITLE = 1_000_000
+"""What titles with all words rank at least, and nothing else does."""
+_SHARES = {"title": [0.0, 0.0, 0.0, 1.0], "document": [0.0, 0.0, 0.1, 1.0]}
+"""How much places of the weights D, C, B and A count for."""
+_BY_LENGTH = 2  # ts_rank_cd divides by the number of words
+
+
+@dataclass(frozen=True, slots=True)
+class CourseHit:
+    """A course that was found.
+
+    Attributes:
+        course: the course.
+        rank: the higher, the better; from 1,000,000 on all words are in the title.
+    """
+
+    course: Course
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class CourseFacets:
+    """How many courses there are of each kind, each under all filters but its own.
+
+    Attributes:
+        total: under all filters.
+        categories: by the category that the course itself is in; None: in none.
+        levels: by level.
+        languages: by tag.
+        free: that cost nothing; its own filters are those of the price.
+        paid: that cost something.
+        ratings: by the whole stars of the mean, 1 to 5; None: nobody has rated them.
+    """
+
+    total: int
+    categories: Mapping[UUID | None, int]
+    levels: Mapping[CourseLevel, int]
+    languages: Mapping[str, int]
+    free: int
+    paid: int
+    ratings: Mapping[int | None, int]
+
+
+class _Wanted(NamedTuple):
+    """What courses have to match."""
+
+    words: str | None
+    stems: str | None
+    misspelt: str | None
+
+    def matching(self, vector: Any) -> list[ColumnElement[bool]]:
+        found = [] if self.words is None else [_match(vector, self.words)]
+        if self.misspelt is not None:
+            found.append(_match(CourseSearch.misspelt, self.misspelt))
+        return found
+
+
+_KEYS = (
+    OrderKey(column("rank", Integer), Kind.INTEGER, descending=True, nulls_first=True),
+    OrderKey(column("course_id"), Kind.UUID, descending=True, nulls_first=True),
+)
+
+
+def search_courses(
+    session: Reader,
+    text: str,
+    *,
+    filters: CourseFilters = NO_FILTERS,
+    size: int = 20,
+    after: str | None = None,
+) -> ItemPage[CourseHit]:
+    """Return a page of the courses that have all words of a text, in at most three statements.
+
+    Each course is searched by the rules of its own language, and the last word may be the
+    beginning of one. A word that no course has finds titles with a word that differs in one
+    letter. Those with all words in the title come first, then by how close together and how often
+    they are, then the newest. It is read from the copies in the session's region.
+
+    Args:
+        session: any session.
+        text: 1 to 200 characters, at most 10 words; none of them has a meaning of its own.
+        filters: which courses are wanted.
+        size: how many hits at most, 1 to 1000.
+        after: what the page before gave as `next`; None: the first page.
+
+    Raises:
+        InvalidText: the text has no word or too many, or the size is wrong.
+        InvalidPage: the cursor is damaged, or of another search.
+    """
+    if type(size) is not int or not 1 <= size <= _MOST_ROWS:
+        raise InvalidText(field="size", problem=f"{size!r} is no number from 1 to {_MOST_ROWS}")
+    asked = checked_text("text", text, most=MOST_CHARACTERS)
+    name = f"search {asked!r} {filters!r}".encode()
+    bound = None if after is None else read_cursor(_KEYS, after, name)
+    wanted = _wanted(session, asked)
+    rows: list[Any] = []
+    for ranked in _ranked(wanted, filters, bound):
+        if len(rows) <= size:
+            rows += session.execute(_page(ranked, size + 1 - len(rows))).all()
+    hits = [CourseHit(row[0], row[1]) for row in rows[:size]]
+    if len(rows) <= size:
+        return ItemPage(hits, None)
+    return ItemPage(hits, write_cursor(_KEYS, (hits[-1].rank, hits[-1].course.id), name))
+
+
+def course_facets(
+    session: Reader, text: str, *, filters: CourseFilters = NO_FILTERS
+) -> CourseFacets:
+    """Count what `search_courses` finds, by kind, in two statements.
+
+    Args:
+        session: any session.
+        text: see `search_courses`.
+        filters: those of the search.
+
+    Raises:
+        InvalidText: the text has no word or too many.
+    """
+    wanted = _wanted(session, checked_text("text", text, most=MOST_CHARACTERS))
+    rows = session.execute(_counts(wanted, filters.conditions(CourseSearch))).all()
+    return _facets(rows)
+
+
+def _wanted(session: Reader, text: str) -> _Wanted:
+    columns = ("number", "words", "stems", "misspelt")
+    query = func.search_query(text, MOST_WORDS).table_valued(*columns)
+    row = session.execute(select(*(query.c[each] for each in columns))).one()
+    if not row.number:
+        raise InvalidText(field="text", problem="has no word that could be searched for")
+    if row.number > MOST_WORDS:
+        raise InvalidText(
+            field="text", problem=f"has {row.number} words, expected {MOST_WORDS} at most"
+        )
+    return _Wanted(row.words, row.stems, row.misspelt)
+
+
+def _match(vector: Any, query: str) -> ColumnElement[bool]:
+    # As a tsquery, not a text that each row would turn into one.
+    condition: ColumnElement[bool] = vector.bool_op("@@")(literal(query, TSQUERY))
+    return condition
+
+
+def _ranked(
+    wanted: _Wanted, filters: CourseFilters, bound: Sequence[Any] | None
+) -> Iterator[Select[UUID, int]]:
+    """Yield the courses with their ranks: those with all words in the title, then the others.
+
+    Common words are in so many titles that the others are hardly ever looked at.
+    """
+    conditions = list(filters.conditions(CourseSearch).values())
+    if bound is None or bound[0] >= _IN_TITLE:
+        score = _IN_TITLE + _score("title", wanted, normalization=_BY_LENGTH)
+        yield _after(score, bound, [*wanted.matching(CourseSearch.title), *conditions])
+    if wanted.words is not None:
+        elsewhere = not_(_match(CourseSearch.title, wanted.words))
+        score = _score("document", wanted, normalization=0)
+        conditions += [*wanted.matching(CourseSearch.document), elsewhere]
+        yield _after(score, bound, conditions)
+
+
+def _score(name: str, wanted: _Wanted, *, normalization: int) -> ColumnElement[int]:
+    """Return a whole number below a million, for floating point numbers cannot mark a page."""
+    if wanted.stems is None:
+        return literal(0, Integer)
+    shares = literal(_SHARES[name], ARRAY(REAL))
+    stems = literal(wanted.stems, TSQUERY)
+    vector = getattr(CourseSearch, name)
+    rank = func.ts_rank_cd(shares, vector, stems, normalization, type_=Float)
+    return cast(func.least(rank * 100_000, _IN_TITLE - 1), Integer)
+
+
+def _after(
+    score: ColumnElement[int],
+    bound: Sequence[Any] | None,
+    conditions: Sequence[ColumnElement[bool]],
+) -> Select[UUID, int]:
+    found = select(CourseSearch.course_id, score.label("rank")).where(*conditions)
+    if bound is not None:
+        key = tuple_(score, CourseSearch.course_id)
+        last = tuple_(literal(bound[0], BigInteger), literal(bound[1], Course.id.type))
+        found = found.where(key < last)
+    return found.order_by(score.desc(), CourseSearch.course_id.desc())
+
+
+def _page(ranked: Select[UUID, int], number: int) -> Select[Any]:
+    """Return the courses of a page; only those are looked up."""
+    page: Subquery = ranked.limit(number).subquery("page")
+    return (
+        select(Course, page.c.rank)
+        .join(page, page.c.course_id == Course.id)
+        .order_by(page.c.rank.desc(), Course.id.desc())
+    )
+
+
+def _counts(wanted: _Wanted, filters: Mapping[str, ColumnElement[bool]]) -> Select[Any]:
+    """Return the counts of all facets, from one look at each course."""
+    vector = CourseSearch.title if wanted.words is None else CourseSearch.document
+    kinds = {
+        "category": CourseSearch.category_id,
+        "level": CourseSearch.level,
+        "language": CourseSearch.language,
+        "price": CourseSearch.price_minor > 0,
+        "rating": cast(func.floor(CourseSearch.rating), Integer),
+    }
+    # A filter without a facet holds for all; one of NULL lets nothing through.
+    common = [condition for name, condition in filters.items() if name not in kinds]
+    own = {
+        name: func.coalesce(condition, False).label(f"fits_{name}")
+        for name, condition in filters.items()
+        if name in kinds
+    }
+    found = (
+        select(*(kind.label(name) for name, kind in kinds.items()), *own.values())
+        .where(*wanted.matching(vector), *common)
+        .subquery("found")
+    )
+
+    def number(but: str | None) -> ColumnElement[int]:
+        fits = [found.c[f"fits_{name}"] for name in own if name != but]
+        return func.count().filter(and_(*fits)) if fits else func.count()
+
+    columns = [found.c[name] for name in kinds]
+    level = func.grouping(*columns, type_=Integer)
+    # GROUPING has a bit for each column that a row is not grouped by, the first one the highest.
+    whole = 2 ** len(kinds) - 1
+    sets = {whole - 2 ** (len(kinds) - place): name for place, name in enumerate(kinds, start=1)}
+    ways = [(level == code, number(name)) for code, name in sets.items() if name in own]
+    counted = case(*ways, else_=number(None)) if ways else number(None)
+    return select(
+        case(*((level == code, literal(name)) for code, name in sets.items()), else_="total").label(
+            "kind"
+        ),
+        *columns,
+        counted.label("number"),
+    ).group_by(func.grouping_sets(*(tuple_(each) for each in columns), tuple_()))
+
+
+def _facets(rows: Sequence[Any]) -> CourseFacets:
+    found: dict[str, dict[Any, int]] = {
+        kind: {getattr(row, kind): row.number for row in rows if row.kind == kind and row.number}
+        for kind in ("category", "level", "language", "price", "rating")
+    }
+    return CourseFacets(
+        total=sum(row.number for row in rows if row.kind == "total"),
+        categories=found["category"],
+        levels={CourseLevel(level): number for level, number in found["level"].items()},
+        languages=found["language"],
+        free=found["price"].get(False, 0),
+        paid=found["price"].get(True, 0),
+        ratings=found["rating"],
+    )
