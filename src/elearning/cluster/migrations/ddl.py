@@ -12,7 +12,7 @@ __all__ = ["create_routine", "run"]
 
 def run(statement: str) -> None:
     """Run a statement as it stands: a colon in it starts no parameter."""
-    op.execute(text(statement.replace("\\", "\\\\").replace(":", r"\:")))
+    op.execute(text(statement.replace(":", r"\:")))
 
 
 def create_routine(revision: str, name: str) -> None:
