@@ -68,7 +68,7 @@ def count(session: RoutingSession) -> int | None:
 def test_a_certificate_says_what_was_so(studies: Studies) -> None:
     session = studies.session
     enrollment = get_enrollment(session, studies.enrollment_id)
-    assert not enrollment.certificate_issued
+    assert enrollment.certificate_issued == False  # noqa: E712 - it changes, which mypy cannot know
     certificate = issue_certificate(session, studies.enrollment_id)
     course = session.get_one(Course, studies.course_id)
     teacher = session.get_one(User, course.instructor_id)

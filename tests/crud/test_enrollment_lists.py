@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from elearning.crud import list_course_enrollments, list_enrollments
+from elearning.crud import EnrolledUser, list_course_enrollments, list_enrollments
 from elearning.errors import InvalidPage, InvalidText
 from elearning.flows import Platform
 from elearning.ids import new_id
@@ -168,7 +168,7 @@ def test_who_takes_a_course_in_one_region(world_course: UUID, engines: Engines) 
 
 def test_who_takes_a_course_in_the_world(world_course: UUID, engines: Engines) -> None:
     listing = list_course_enrollments(world_course)
-    found = []
+    found: list[EnrolledUser] = []
     after = None
     while True:
         with served(engines) as nodes:

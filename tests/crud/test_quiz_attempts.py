@@ -68,7 +68,7 @@ def test_attempts_and_their_best(studies: Studies) -> None:
     assert enrollment.completed_lessons == 1
     assert enrollment.last_accessed is not None
     stored = studies.session.get_one(QuizAttempt, first.attempt_id)
-    assert (stored.answers, stored.score) == ({"1": "a"}, 55)
+    assert (stored.answers, stored.score) == ({"1": "a"}, Decimal(55))
     assert stored.submitted_at is not None
 
 
@@ -77,7 +77,7 @@ def test_an_attempt_at_what_asks_for_no_score(studies: Studies) -> None:
     assert (attempt.number, attempt.passed, attempt.completed) == (1, None, False)
     record_visit(studies.session, studies.enrollment_id, studies.essay, viewed=True)
     attempt = submit_attempt(studies.session, studies.enrollment_id, studies.essay, 1)
-    assert (attempt.number, attempt.best_score, attempt.completed) == (2, 99, True)
+    assert (attempt.number, attempt.best_score, attempt.completed) == (2, Decimal(99), True)
 
 
 def test_a_completion_that_was_taken_back_returns_with_the_next_attempt(studies: Studies) -> None:
@@ -268,8 +268,11 @@ def test_the_list_of_attempts(studies: Studies, engines: Engines) -> None:
         page = attempts.page(reader, size=2)
         rest = attempts.page(reader, size=2, after=page.next)
     assert nodes == ["eu-replica-1"] * 2
-    assert [(each.number, each.score) for each in page.items] == [(3, 30), (2, 20)]
-    assert [(each.number, each.score) for each in rest.items] == [(1, 10)]
+    assert [(each.number, each.score) for each in page.items] == [
+        (3, Decimal(30)),
+        (2, Decimal(20)),
+    ]
+    assert [(each.number, each.score) for each in rest.items] == [(1, Decimal(10))]
     assert rest.next is None
     with pytest.raises(InvalidPage):
         attempts.page(studies.session, after="x")

@@ -36,8 +36,8 @@ async def test_a_code_leads_to_every_region(
     token = Token()
     certificate = await graduate(platform, make_campus(engines, region), token)
     replica = f"{platform.engines.home(region)}-replica-1"
-    with RoutingSession(engines=engines, region=region, token=token) as session:
-        wait_for_replicas(engines, session)
+    with RoutingSession(engines=engines, region=region, token=token) as waiting:
+        wait_for_replicas(engines, waiting)
     with served(platform.engines) as nodes:
         found = await verify_certificate(platform, certificate.code.lower(), token=token)
     assert nodes == [replica]

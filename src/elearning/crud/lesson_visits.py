@@ -173,9 +173,7 @@ class ResumePoint:
     last_accessed: datetime | None
 
 
-def _lessons_of_an_enrollment() -> Select[
-    UUID, UUID, str, LessonType, UUID | None, int | None, datetime | None
-]:
+def _lessons_of_an_enrollment() -> Select[*tuple[Any, ...]]:
     return (
         select(
             CourseLesson.id,

@@ -31,7 +31,8 @@ async def complete_lesson(
 
     Raises:
         InvalidId, InvalidAmount: wrong input.
-        EnrollmentNotFound, LessonNotFound, EnrollmentNotActive: see `mark_lesson_complete`.
+        EnrollmentNotFound, LessonNotFound, EnrollmentNotActive, LessonRuleNotMet: see
+            `mark_lesson_complete`.
         NodeUnavailable: the region's primary does not answer.
     """
     enrollment_id, lesson_id = parse_id(enrollment_id), parse_id(lesson_id)
