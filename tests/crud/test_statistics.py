@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import func, select, text, update
 
 from elearning.config import Settings
 from elearning.crud import (
@@ -33,10 +33,18 @@ from elearning.crud import (
 )
 from elearning.errors import CourseNotFound, InvalidId, InvalidPeriod, NodeUnavailable, UserNotFound
 from elearning.ids import new_id, region_of
-from elearning.models import CourseReview, CourseStatus, Enrollment, UserStatus, UserType
+from elearning.models import (
+    Course,
+    CourseReview,
+    CourseStatistics,
+    CourseStatus,
+    Enrollment,
+    UserStatus,
+    UserType,
+)
 from elearning.plain import to_dict
 from elearning.regions import Region
-from elearning.routing import Engines, RoutingSession, Token
+from elearning.routing import Engines, RoutingSession, Token, fan_out
 from elearning.testing.copies import wait_copied
 from elearning.testing.factories import (
     CourseFactory,
@@ -241,6 +249,18 @@ def test_course_funnel_is_no_less_than_the_figures_of_the_course(
         figures = figures_of(session, school.courses[0])
     assert figures.enrollments == found.total.enrolled - found.total.ended
     assert figures.completions == found.total.completed
+
+
+def test_copied_counters_count_once(engines: Engines, school: School) -> None:
+    # Every shard has the counters of all regions; a fan-out takes each from where it is counted.
+    s = CourseStatistics
+    for statement in (
+        select(func.sum(s.enrollments), func.sum(s.total_ratings)),
+        select(func.sum(s.enrollments), func.sum(s.total_ratings)).join(
+            Course, Course.id == s.course_id
+        ),
+    ):
+        assert tuple(fan_out(engines, statement, token=school.token).one()) == (8, 3)
 
 
 def test_course_and_instructor_revenue(engines: Engines, school: School) -> None:

@@ -20,6 +20,7 @@ from elearning.routing.fanout.schema import (
     Standing,
     conjuncts,
     equated,
+    home_code,
     is_global,
     model_of,
     place_of,
@@ -53,7 +54,7 @@ class Locality(NamedTuple):
     @property
     def restricted(self) -> FromClause | None:
         """The table of which each shard may show only its own rows: others are copies."""
-        return self.root if is_global(table_of(self.root)) else None
+        return None if home_code(self.root) is None else self.root
 
     def is_own(self, element: object) -> bool:
         """Tell whether no two shards have the same value of a column, NULL aside."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import CompoundSelect, Delete, FromClause, Insert, Select, Update, func
+from sqlalchemy import CompoundSelect, Delete, FromClause, Insert, Select, Update
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import ClauseList, ColumnClause, ColumnElement, TextClause
 
@@ -27,7 +27,7 @@ from elearning.routing.fanout.parts import (
     number_of,
     same,
 )
-from elearning.routing.fanout.schema import place_of
+from elearning.routing.fanout.schema import home_code, place_of
 from elearning.routing.fanout.screen import aggregates_in, bare, inside, windows_in
 from elearning.routing.fanout.subqueries import check_local
 
@@ -105,9 +105,9 @@ def as_it_is(statement: Select[Any] | CompoundSelect[Any]) -> Plan:
 
 def restrict(plan: Plan, codes: Sequence[int]) -> Select[Any] | CompoundSelect[Any]:
     """Return a plan's statement for the shard that hosts the regions of these codes."""
-    if plan.restricted is None or not isinstance(plan.statement, Select):
+    home = None if plan.restricted is None else home_code(plan.restricted)
+    if home is None or not isinstance(plan.statement, Select):
         return plan.statement
-    home = func.get_byte(func.uuid_send(plan.restricted.c.id), 7)
     return plan.statement.where(home.in_(codes))
 
 

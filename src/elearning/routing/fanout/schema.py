@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, FromClause, Table
+from sqlalchemy import Column, ColumnElement, FromClause, Table, func
 from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, ColumnClause, Grouping
 from sqlalchemy.sql.operators import and_, eq
 from sqlalchemy.sql.selectable import Alias
@@ -18,6 +18,7 @@ __all__ = [
     "Standing",
     "conjuncts",
     "equated",
+    "home_code",
     "is_global",
     "model_of",
     "place_of",
@@ -69,6 +70,15 @@ def is_global(table: Table | None) -> bool:
     """Tell whether a table's rows are copied to every shard."""
     model = model_of(table)
     return model is not None and issubclass(model, Global)
+
+
+def home_code(source: FromClause) -> ColumnElement[Any] | None:
+    """Return the region's code of the rows of a table with copies; None: it has none."""
+    table = table_of(source)
+    if is_global(table):
+        return func.get_byte(func.uuid_send(source.c.id), 7)
+    home = None if table is None else table.info.get("home")
+    return None if home is None else source.c[home]
 
 
 def place_of(element: object) -> Place | None:
