@@ -79,7 +79,7 @@ def take(session: RoutingSession, classroom: Classroom, enrollment_id: UUID, ste
 
 def wrong(session: RoutingSession, course_id: UUID) -> list[str]:
     """Return the counters that differ from what plain SQL counts."""
-    plain = dict(
+    plain: dict[int, int] = dict(
         session.execute(
             text(
                 "SELECT region_code_of(id) * 10 + rating, count(*) FROM course_reviews "
@@ -87,7 +87,7 @@ def wrong(session: RoutingSession, course_id: UUID) -> list[str]:
             )
         ).all()
     )
-    kept = dict(
+    kept: dict[int, int] = dict(
         session.execute(
             text("SELECT region_code * 10 + rating, number FROM course_ratings WHERE number <> 0")
         ).all()
@@ -96,7 +96,7 @@ def wrong(session: RoutingSession, course_id: UUID) -> list[str]:
     sums = session.execute(
         text("SELECT sum(rating_sum), sum(total_ratings) FROM course_statistics")
     ).one()
-    platform = dict(
+    platform: dict[str, int] = dict(
         session.execute(
             text(
                 "SELECT detail, sum(change) FROM platform_counters "
