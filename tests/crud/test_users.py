@@ -376,7 +376,8 @@ def test_no_secret_is_shown(
         last_name="N",
         password_hash=user.password_hash,
     )
-    shown = [repr(newcomer), repr(user), str(user.to_dict())]
+    stored = session.execute(select(User.__table__)).one()
+    shown = [repr(newcomer), repr(user), str(user.to_dict()), repr(stored)]
     issued = create_user_token(session, user.id, "password_reset")
     token = session.scalars(select(UserToken)).one()
     shown += [repr(issued), repr(token), str(token.to_dict())]

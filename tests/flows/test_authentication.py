@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import pytest_asyncio
 from argon2 import PasswordHasher
 from sqlalchemy import event, select
 
@@ -83,14 +84,16 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> Compared:
     return count
 
 
+@pytest_asyncio.fixture(autouse=True, loop_scope="session")
+async def settled(platform: Platform) -> AsyncIterator[None]:
+    """Leave nothing to be done in the background when the databases are emptied."""
+    yield
+    await platform.background.finish()
+
+
 def ada(region: Region | str = Region.EUROPE, **changes: Any) -> NewUser:
     known: dict[str, Any] = {"email": EMAIL, "first_name": "Ada", "last_name": "Lovelace"}
     return NewUser(region=region, **known | changes)
-
-
-async def settled(platform: Platform) -> None:
-    """Wait for what registration leaves to be done in the background."""
-    await platform.background.finish()
 
 
 async def stored(platform: Platform, user_id: UUID) -> User:
@@ -150,7 +153,7 @@ async def test_the_work_is_the_same_for_an_unknown_address(
     """Statements by role and text, and comparisons; shards differ, as those of accounts do."""
     for region in Region:
         await register(platform, ada(region, email=f"{region}@example.com"), password=RIGHT)
-    await settled(platform)
+    await platform.background.finish()
     known = [f"{region}@example.com" for region in Region]
     unknown = [f"nobody{number}@example.com" for number in range(12)]
     work = {}
@@ -173,7 +176,7 @@ async def test_the_work_is_the_same_for_an_unknown_address(
 
 async def test_a_reset_is_the_same_work_for_an_unknown_address(platform: Platform) -> None:
     await register(platform, ada(), password=RIGHT)
-    await settled(platform)
+    await platform.background.finish()
     done = []
     for email, found in ((EMAIL, True), ("nobody@example.com", False)):
         token = Token()
@@ -234,7 +237,7 @@ async def test_what_changes_during_the_comparison_counts(
 async def test_login_follows_the_address(platform: Platform) -> None:
     user_id = await register(platform, ada("asia"), password=RIGHT)
     await change_email(platform, user_id, "king@example.com")
-    await settled(platform)
+    await platform.background.finish()
     with pytest.raises(InvalidCredentials):
         await authenticate(platform, EMAIL, RIGHT)
     assert (await authenticate(platform, "king@example.com", RIGHT)).id == user_id
@@ -337,7 +340,7 @@ async def test_no_secret_is_logged(platform: Platform, caplog: pytest.LogCapture
         await authenticate(platform, EMAIL, WRONG)
     await authenticate(platform, EMAIL, RIGHT)
     await reset_password(platform, issued.text, WRONG)
-    await settled(platform)
+    await platform.background.finish()
     password_hash = (await stored(platform, user_id)).password_hash
     assert caplog.records
     for record in caplog.records:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Enum, Index, text
+from sqlalchemy import CheckConstraint, Enum, Index, Text, text
 from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeEngine, UserDefinedType
+from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 __all__ = [
     "HOME_CODE",
+    "Secret",
+    "SecretText",
     "Xid",
     "currency_check",
     "enum_type",
@@ -37,6 +39,26 @@ class Xid(UserDefinedType[str]):
     def bind_processor(self, dialect: Dialect) -> None:  # noqa: ARG002 - the hook's signature
         """Send the value as it is: psycopg returns an xid as a text."""
         return
+
+
+class Secret(str):
+    """A text that its repr does not show: rows are logged by it, and variables in tracebacks."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+class SecretText(TypeDecorator[str]):
+    """A text that comes back as a `Secret`."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Secret | None:  # noqa: ARG002 - the hook's signature
+        """Hide what was read."""
+        return None if value is None else Secret(value)
 
 
 def enum_type(cls: type[StrEnum]) -> TypeEngine[Any]:

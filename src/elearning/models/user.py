@@ -6,13 +6,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import CheckConstraint, Index, String, Text, text
+from sqlalchemy import CheckConstraint, Index, String, text
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from elearning.ids import region_of
 from elearning.models.base import Regional
-from elearning.models.types import HOME_CODE, enum_type, not_blank
+from elearning.models.types import HOME_CODE, SecretText, enum_type, not_blank
 from elearning.regions import Region
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class User(Regional):
     )
     email: Mapped[str] = mapped_column(String(254), comment="normalized: no ASCII capitals")
     password_hash: Mapped[str | None] = mapped_column(
-        Text, comment="PHC string; NULL: no login by password"
+        SecretText, comment="PHC string; NULL: no login by password"
     )
     first_name: Mapped[str] = mapped_column(String(100))
     last_name: Mapped[str] = mapped_column(String(100))
