@@ -1,8 +1,9 @@
 -- What courses have to match for a text, whose language nobody tells: by the rules of each
--- language in use, whose courses alone it is for. A word that no course has may be misspelt.
+-- language in use, whose courses alone it is for.
 CREATE OR REPLACE FUNCTION search_query(
     p_text text,
     p_most integer, -- words
+    p_near boolean, -- whether words that no course has are taken for misspelt ones
     OUT number integer, -- of words; with none or too many there is nothing to match
     OUT words tsquery, -- for title and document; NULL: all words are misspelt
     OUT stems tsquery, -- the same without the languages, to rank by
@@ -11,6 +12,8 @@ CREATE OR REPLACE FUNCTION search_query(
 LANGUAGE plpgsql
 STABLE STRICT PARALLEL SAFE
 SET search_path = public, pg_temp
+-- To find out that no course has a word, PostgreSQL would read them all, as it expects to find one.
+SET enable_seqscan = off
 AS $$
 DECLARE
     v_words CONSTANT text[] := string_to_array(search_words(p_text), ' ');
@@ -35,9 +38,9 @@ BEGIN
     SELECT coalesce(array_agg(DISTINCT search_config(language)), '{simple}')
     INTO v_configs FROM used WHERE language IS NOT NULL;
 
-    SELECT q.words, q.stems INTO words, stems
-    FROM search_queries(v_words, v_configs, true, true) AS q;
-    IF EXISTS (SELECT FROM course_search WHERE document @@ words) THEN
+    IF NOT p_near THEN
+        SELECT q.words, q.stems INTO words, stems
+        FROM search_queries(v_words, v_configs, true, true) AS q;
         RETURN;
     END IF;
     FOR i IN 1 .. number LOOP

@@ -45,6 +45,8 @@ MOST_WORDS = 10
 _MOST_ROWS = 1000
 _IN_TITLE = 1_000_000
 """What titles with all words rank at least, and nothing else does."""
+_MISSPELT = -2_000_000
+"""What titles with another word in place of a misspelt one rank at least, always below zero."""
 _SHARES = {"title": [0.0, 0.0, 0.0, 1.0], "document": [0.0, 0.0, 0.1, 1.0]}
 """How much places of the weights D, C, B and A count for."""
 _BY_LENGTH = 2  # ts_rank_cd divides by the number of words
@@ -56,7 +58,8 @@ class CourseHit:
 
     Attributes:
         course: the course.
-        rank: the higher, the better; from 1,000,000 on all words are in the title.
+        rank: the higher, the better; from 1,000,000 on all words are in the title, and below
+            zero one of them was misspelt.
     """
 
     course: Course
@@ -114,7 +117,9 @@ def search_courses(
     size: int = 20,
     after: str | None = None,
 ) -> ItemPage[CourseHit]:
-    """Return a page of the courses that have all words of a text, in at most three statements.
+    """Return a page of the courses that have all words of a text.
+
+    In three statements at most, and in three more where nothing is found as it is written.
 
     Each course is searched by the rules of its own language, and the last word may be the
     beginning of one. A word that no course has finds titles with a word that differs in one
@@ -137,11 +142,14 @@ def search_courses(
     asked = checked_text("text", text, most=MOST_CHARACTERS)
     name = f"search {asked!r} {filters!r}".encode()
     bound = None if after is None else read_cursor(_KEYS, after, name)
-    wanted = _wanted(session, asked)
     rows: list[Any] = []
-    for ranked in _ranked(wanted, filters, bound):
-        if len(rows) <= size:
-            rows += session.execute(_page(ranked, size + 1 - len(rows))).all()
+    for near in (False, True):
+        # The page before tells whether words were misspelt.
+        if not rows and (bound is None or near is (bound[0] < 0)):
+            wanted = _wanted(session, asked, near=near)
+            for ranked in _ranked(wanted, filters, bound, near=near):
+                if len(rows) <= size:
+                    rows += session.execute(_page(ranked, size + 1 - len(rows))).all()
     hits = [CourseHit(row[0], row[1]) for row in rows[:size]]
     if len(rows) <= size:
         return ItemPage(hits, None)
@@ -151,7 +159,7 @@ def search_courses(
 def course_facets(
     session: Reader, text: str, *, filters: CourseFilters = NO_FILTERS
 ) -> CourseFacets:
-    """Count what `search_courses` finds, by kind, in two statements.
+    """Count what `search_courses` finds, by kind, in four statements at most.
 
     Args:
         session: any session.
@@ -161,14 +169,20 @@ def course_facets(
     Raises:
         InvalidText: the text has no word or too many.
     """
-    wanted = _wanted(session, checked_text("text", text, most=MOST_CHARACTERS))
-    rows = session.execute(_counts(wanted, filters.conditions(CourseSearch))).all()
-    return _facets(rows)
+    asked = checked_text("text", text, most=MOST_CHARACTERS)
+    conditions = filters.conditions(CourseSearch)
+    rows = session.execute(_counts(_wanted(session, asked, near=False), conditions)).all()
+    found = _facets(rows)
+    if not found.total:
+        wanted = _wanted(session, asked, near=True)
+        if wanted.misspelt is not None:
+            found = _facets(session.execute(_counts(wanted, conditions)).all())
+    return found
 
 
-def _wanted(session: Reader, text: str) -> _Wanted:
+def _wanted(session: Reader, text: str, *, near: bool) -> _Wanted:
     columns = ("number", "words", "stems", "misspelt")
-    query = func.search_query(text, MOST_WORDS).table_valued(*columns)
+    query = func.search_query(text, MOST_WORDS, near).table_valued(*columns)
     row = session.execute(select(*(query.c[each] for each in columns))).one()
     if not row.number:
         raise InvalidText(field="text", problem="has no word that could be searched for")
@@ -186,19 +200,22 @@ def _match(vector: Any, query: str) -> ColumnElement[bool]:
 
 
 def _ranked(
-    wanted: _Wanted, filters: CourseFilters, bound: Sequence[Any] | None
+    wanted: _Wanted, filters: CourseFilters, bound: Sequence[Any] | None, *, near: bool
 ) -> Iterator[Select[UUID, int]]:
     """Yield the courses with their ranks: those with all words in the title, then the others.
 
     Common words are in so many titles that the others are hardly ever looked at.
     """
+    if near and wanted.misspelt is None:
+        return  # all words are known, and no course has all of them
     conditions = list(filters.conditions(CourseSearch).values())
-    if bound is None or bound[0] >= _IN_TITLE:
-        score = _IN_TITLE + _score("title", wanted, normalization=_BY_LENGTH)
+    least = _MISSPELT if near else 0
+    if bound is None or bound[0] >= least + _IN_TITLE:
+        score = least + _IN_TITLE + _score("title", wanted, normalization=_BY_LENGTH)
         yield _after(score, bound, [*wanted.matching(CourseSearch.title), *conditions])
     if wanted.words is not None:
         elsewhere = not_(_match(CourseSearch.title, wanted.words))
-        score = _score("document", wanted, normalization=0)
+        score = least + _score("document", wanted, normalization=0)
         conditions += [*wanted.matching(CourseSearch.document), elsewhere]
         yield _after(score, bound, conditions)
 
