@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Uuid, bindparam, func, select
 
 from elearning.crud.statistics import funnels, revenues
 from elearning.crud.statistics.figures import Figures, Part, Rows
 from elearning.crud.statistics.funnels import Funnel, MonthFunnel
-from elearning.crud.statistics.periods import period_of
+from elearning.crud.statistics.periods import period_key, period_of
 from elearning.crud.statistics.revenues import MonthRevenue, Revenue
 from elearning.errors import CourseNotFound, ElearningError
 from elearning.ids import parse_id
@@ -55,6 +55,36 @@ class CourseRevenueReport:
     missing: Mapping[str, ElearningError] = field(default_factory=dict)
 
 
+_ID = bindparam("course_id", type_=Uuid)
+_COURSE = select(Course.id).where(Course.id == _ID)
+_m, _r = CourseMonth, CourseRevenue
+_MONTH = period_key(_m.month)
+_FUNNEL = (
+    select(
+        _MONTH,
+        func.sum(_m.enrolled),
+        func.sum(_m.started),
+        func.sum(_m.completed),
+        func.sum(_m.ended),
+    )
+    .where(_m.course_id == _ID)
+    .group_by(_MONTH)
+)
+_PAID_IN = period_key(_r.month)
+_REVENUE = (
+    select(
+        _PAID_IN,
+        _r.currency,
+        func.sum(_r.payments),
+        func.sum(_r.paid),
+        func.sum(_r.refunds),
+        func.sum(_r.refunded),
+    )
+    .where(_r.course_id == _ID)
+    .group_by(_PAID_IN, _r.currency)
+)
+
+
 def course_funnel(
     course_id: UUID, *, first: date | None = None, last: date | None = None
 ) -> Figures[CourseFunnel]:
@@ -71,19 +101,7 @@ def course_funnel(
         CourseNotFound: there is none; raised by the reading.
     """
     course_id = parse_id(course_id)
-    m = CourseMonth
-    month = period_of(first, last).key(m.month)
-    counted = (
-        select(
-            month,
-            func.sum(m.enrolled),
-            func.sum(m.started),
-            func.sum(m.completed),
-            func.sum(m.ended),
-        )
-        .where(m.course_id == course_id)
-        .group_by(month)
-    )
+    period = period_of(first, last)
 
     def read(answers: Sequence[Rows], missing: Mapping[str, ElearningError]) -> CourseFunnel:
         there, rows = answers
@@ -91,7 +109,8 @@ def course_funnel(
         found = [(row[0], *map(int, row[1:])) for row in rows]
         return CourseFunnel(course_id, funnels.total(found), funnels.by_month(found), missing)
 
-    return Figures([_course(course_id), Part(counted)], read)
+    values = {"course_id": course_id, **period.values}
+    return Figures([Part(_COURSE, course_id), Part(_FUNNEL)], read, values)
 
 
 def course_revenue(
@@ -108,20 +127,7 @@ def course_revenue(
         InvalidId, InvalidPeriod, CourseNotFound: see `course_funnel`.
     """
     course_id = parse_id(course_id)
-    r = CourseRevenue
-    month = period_of(first, last).key(r.month)
-    counted = (
-        select(
-            month,
-            r.currency,
-            func.sum(r.payments),
-            func.sum(r.paid),
-            func.sum(r.refunds),
-            func.sum(r.refunded),
-        )
-        .where(r.course_id == course_id)
-        .group_by(month, r.currency)
-    )
+    period = period_of(first, last)
 
     def read(answers: Sequence[Rows], missing: Mapping[str, ElearningError]) -> CourseRevenueReport:
         there, rows = answers
@@ -131,11 +137,8 @@ def course_revenue(
             course_id, revenues.by_currency(found), revenues.by_month(found), missing
         )
 
-    return Figures([_course(course_id), Part(counted)], read)
-
-
-def _course(course_id: UUID) -> Part:
-    return Part(select(Course.id).where(Course.id == course_id), course_id)
+    values = {"course_id": course_id, **period.values}
+    return Figures([Part(_COURSE, course_id), Part(_REVENUE)], read, values)
 
 
 def _check(there: Rows, course_id: UUID) -> None:

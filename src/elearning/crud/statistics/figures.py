@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -32,7 +32,7 @@ Read = Callable[[Sequence[Rows], Missing], T]
 
 
 class Part(NamedTuple):
-    """A statement that figures are made of."""
+    """A statement that figures are made of: made once, for it is planned once."""
 
     statement: Select[*tuple[Any, ...]]
     home: UUID | None = None
@@ -51,10 +51,12 @@ class Figures(Generic[T]):
     Attributes:
         parts: the statements; each shard answers those that are for it, one after another.
         read: makes the figures of the answers.
+        values: of the statements' parameters.
     """
 
     parts: Sequence[Part]
     read: Read[T]
+    values: Mapping[str, Any] = field(default_factory=dict)
 
     def everywhere(
         self,
@@ -82,6 +84,7 @@ class Figures(Generic[T]):
             fan_out_all(
                 engines,
                 self._asked(engines),
+                self.values,
                 consistency=consistency,
                 token=token,
                 on_shard_error=on_shard_error,
@@ -101,15 +104,16 @@ class Figures(Generic[T]):
             await fan_out_all_async(
                 engines,
                 self._asked(engines),
+                self.values,
                 consistency=consistency,
                 token=token,
                 on_shard_error=on_shard_error,
             )
         )
 
-    def _asked(self, engines: Engines) -> list[tuple[object, list[str] | None]]:
+    def _asked(self, engines: Engines) -> list[tuple[object, str | None]]:
         return [
-            (statement, None if home is None else [engines.home(region_of(home))])
+            (statement, None if home is None else engines.home(region_of(home)))
             for statement, home in self.parts
         ]
 

@@ -8,13 +8,13 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import distinct, func, select
+from sqlalchemy import Uuid, bindparam, distinct, func, select
 
 from elearning.crud.statements import constant
 from elearning.crud.statistics import revenues
 from elearning.crud.statistics.figures import Figures, Part, Rows
 from elearning.crud.statistics.funnels import ratio
-from elearning.crud.statistics.periods import period_of
+from elearning.crud.statistics.periods import period_key, period_of
 from elearning.crud.statistics.revenues import MonthRevenue, Revenue
 from elearning.errors import ElearningError, UserNotFound
 from elearning.ids import parse_id
@@ -81,6 +81,48 @@ class InstructorRevenueReport:
     missing: Mapping[str, ElearningError] = field(default_factory=dict)
 
 
+_ID = bindparam("instructor_id", type_=Uuid)
+_INSTRUCTOR = select(User.id).where(User.id == _ID)
+_COURSES = (
+    select(
+        Course.status,
+        func.count(Course.id),
+        func.coalesce(func.sum(CoursePopularity.enrollments), 0),
+        func.coalesce(func.sum(CoursePopularity.completions), 0),
+        func.coalesce(func.sum(Course.total_ratings), 0),
+        func.coalesce(func.sum(Course.rating_sum), 0),
+    )
+    .select_from(User)
+    .join(Course, Course.instructor_id == User.id, isouter=True)
+    .join(CoursePopularity, CoursePopularity.course_id == Course.id, isouter=True)
+    .where(User.id == _ID)
+    .group_by(Course.status)
+)
+_STUDENTS = (
+    select(func.count(distinct(Enrollment.user_id)))
+    .join(Course, Course.id == Enrollment.course_id)
+    .where(
+        Course.instructor_id == _ID,
+        Enrollment.status == constant(EnrollmentStatus.ACTIVE, Enrollment.status),
+    )
+)
+_r = CourseRevenue
+_SUMS = (func.sum(_r.payments), func.sum(_r.paid), func.sum(_r.refunds), func.sum(_r.refunded))
+_PAID = (
+    select(_r.currency, *_SUMS)
+    .join(Course, Course.id == _r.course_id)
+    .where(Course.instructor_id == _ID)
+    .group_by(_r.currency)
+)
+_MONTH = period_key(_r.month)
+_PAID_BY_MONTH = (
+    select(_MONTH, _r.currency, *_SUMS)
+    .join(Course, Course.id == _r.course_id)
+    .where(Course.instructor_id == _ID)
+    .group_by(_MONTH, _r.currency)
+)
+
+
 def instructor_statistics(instructor_id: UUID) -> Figures[InstructorStatistics]:
     """Return the figures of an instructor's courses.
 
@@ -92,43 +134,6 @@ def instructor_statistics(instructor_id: UUID) -> Figures[InstructorStatistics]:
         UserNotFound: there is no such user; raised by the reading.
     """
     instructor_id = parse_id(instructor_id)
-    popularity = CoursePopularity
-    courses = (
-        select(
-            Course.status,
-            func.count(Course.id),
-            func.coalesce(func.sum(popularity.enrollments), 0),
-            func.coalesce(func.sum(popularity.completions), 0),
-            func.coalesce(func.sum(Course.total_ratings), 0),
-            func.coalesce(func.sum(Course.rating_sum), 0),
-        )
-        .select_from(User)
-        .join(Course, Course.instructor_id == User.id, isouter=True)
-        .join(popularity, popularity.course_id == Course.id, isouter=True)
-        .where(User.id == instructor_id)
-        .group_by(Course.status)
-    )
-    students = (
-        select(func.count(distinct(Enrollment.user_id)))
-        .join(Course, Course.id == Enrollment.course_id)
-        .where(
-            Course.instructor_id == instructor_id,
-            Enrollment.status == constant(EnrollmentStatus.ACTIVE, Enrollment.status),
-        )
-    )
-    r = CourseRevenue
-    paid = (
-        select(
-            r.currency,
-            func.sum(r.payments),
-            func.sum(r.paid),
-            func.sum(r.refunds),
-            func.sum(r.refunded),
-        )
-        .join(Course, Course.id == r.course_id)
-        .where(Course.instructor_id == instructor_id)
-        .group_by(r.currency)
-    )
 
     def read(
         answers: Sequence[Rows], missing: Mapping[str, ElearningError]
@@ -149,7 +154,8 @@ def instructor_statistics(instructor_id: UUID) -> Figures[InstructorStatistics]:
             missing=missing,
         )
 
-    return Figures([Part(courses, instructor_id), Part(students), Part(paid)], read)
+    parts = [Part(_COURSES, instructor_id), Part(_STUDENTS), Part(_PAID)]
+    return Figures(parts, read, {"instructor_id": instructor_id})
 
 
 def instructor_revenue(
@@ -168,21 +174,7 @@ def instructor_revenue(
         UserNotFound: there is no such user; raised by the reading.
     """
     instructor_id = parse_id(instructor_id)
-    r = CourseRevenue
-    month = period_of(first, last).key(r.month)
-    paid = (
-        select(
-            month,
-            r.currency,
-            func.sum(r.payments),
-            func.sum(r.paid),
-            func.sum(r.refunds),
-            func.sum(r.refunded),
-        )
-        .join(Course, Course.id == r.course_id)
-        .where(Course.instructor_id == instructor_id)
-        .group_by(month, r.currency)
-    )
+    period = period_of(first, last)
 
     def read(
         answers: Sequence[Rows], missing: Mapping[str, ElearningError]
@@ -194,8 +186,8 @@ def instructor_revenue(
             instructor_id, revenues.by_currency(found), revenues.by_month(found), missing
         )
 
-    there = select(User.id).where(User.id == instructor_id)
-    return Figures([Part(there, instructor_id), Part(paid)], read)
+    values = {"instructor_id": instructor_id, **period.values}
+    return Figures([Part(_INSTRUCTOR, instructor_id), Part(_PAID_BY_MONTH)], read, values)
 
 
 def _check(there: Rows, instructor_id: UUID) -> None:

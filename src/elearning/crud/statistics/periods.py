@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Date, case, literal, null
+from sqlalchemy import Date, bindparam, case, null
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import Case
 
 from elearning.errors import InvalidPeriod
 
-__all__ = ["MOST_MONTHS", "Period", "period_of"]
+__all__ = ["MOST_MONTHS", "Period", "period_key", "period_of"]
 
 MOST_MONTHS = 120
 _USUAL = 12
@@ -23,10 +23,16 @@ class Period(NamedTuple):
     first: date
     last: date
 
-    def key(self, month: InstrumentedAttribute[Any]) -> Case[Any]:
-        """Return what to group by: a month of the period, or NULL for all others together."""
-        inside = month.between(literal(self.first, Date), literal(self.last, Date))
-        return case((inside, month), else_=null())
+    @property
+    def values(self) -> dict[str, date]:
+        """The parameters of `period_key`."""
+        return {"first_month": self.first, "last_month": self.last}
+
+
+def period_key(month: InstrumentedAttribute[Any]) -> Case[Any]:
+    """Return what to group by: a month of a period, or NULL for all others together."""
+    first, last = (bindparam(name, type_=Date) for name in ("first_month", "last_month"))
+    return case((month.between(first, last), month), else_=null())
 
 
 def period_of(first: date | None, last: date | None) -> Period:

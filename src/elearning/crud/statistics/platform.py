@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from elearning.crud.statistics import funnels, revenues
 from elearning.crud.statistics.figures import Figures, Part, Rows
 from elearning.crud.statistics.funnels import Funnel, MonthFunnel, ratio
-from elearning.crud.statistics.periods import period_of
+from elearning.crud.statistics.periods import period_key, period_of
 from elearning.crud.statistics.revenues import Amounts, MonthRevenue, Revenue
 from elearning.errors import ElearningError
 from elearning.models import CourseStatus, PlatformCounter, UserStatus, UserType
@@ -97,13 +97,26 @@ class PlatformRevenueReport:
     missing: Mapping[str, ElearningError] = field(default_factory=dict)
 
 
+_c = PlatformCounter
+_COUNTED = select(_c.name, _c.detail, _c.currency, func.sum(_c.change)).group_by(
+    _c.name, _c.detail, _c.currency
+)
+_MONTH = period_key(_c.month)
+_ENROLLED = (
+    select(_MONTH, _c.detail, func.sum(_c.change))
+    .where(_c.name == "enrollments")
+    .group_by(_MONTH, _c.detail)
+)
+_PAID = (
+    select(_MONTH, _c.currency, _c.detail, func.sum(_c.change))
+    .where(_c.name == "revenue")
+    .group_by(_MONTH, _c.currency, _c.detail)
+)
+
+
 def platform_statistics() -> Figures[PlatformStatistics]:
     """Return the figures of the platform: accounts, courses, enrollments, reviews, revenue."""
-    c = PlatformCounter
-    counted = select(c.name, c.detail, c.currency, func.sum(c.change)).group_by(
-        c.name, c.detail, c.currency
-    )
-    return Figures([Part(counted)], _statistics)
+    return Figures([Part(_COUNTED)], _statistics)
 
 
 def platform_funnel(
@@ -118,19 +131,13 @@ def platform_funnel(
     Raises:
         InvalidPeriod: more than 120 months, or the wrong way around.
     """
-    c = PlatformCounter
-    month = period_of(first, last).key(c.month)
-    counted = (
-        select(month, c.detail, func.sum(c.change))
-        .where(c.name == "enrollments")
-        .group_by(month, c.detail)
-    )
+    period = period_of(first, last)
 
     def read(answers: Sequence[Rows], missing: Mapping[str, ElearningError]) -> PlatformFunnel:
         found = [(key[0], *numbers) for key, numbers in _wide(answers[0], _FUNNEL).items()]
         return PlatformFunnel(funnels.total(found), funnels.by_month(found), missing)
 
-    return Figures([Part(counted)], read)
+    return Figures([Part(_ENROLLED)], read, period.values)
 
 
 def platform_revenue(
@@ -145,13 +152,7 @@ def platform_revenue(
     Raises:
         InvalidPeriod: more than 120 months, or the wrong way around.
     """
-    c = PlatformCounter
-    month = period_of(first, last).key(c.month)
-    counted = (
-        select(month, c.currency, c.detail, func.sum(c.change))
-        .where(c.name == "revenue")
-        .group_by(month, c.currency, c.detail)
-    )
+    period = period_of(first, last)
 
     def read(
         answers: Sequence[Rows], missing: Mapping[str, ElearningError]
@@ -161,7 +162,7 @@ def platform_revenue(
         ]
         return PlatformRevenueReport(revenues.by_currency(found), revenues.by_month(found), missing)
 
-    return Figures([Part(counted)], read)
+    return Figures([Part(_PAID)], read, period.values)
 
 
 def _statistics(

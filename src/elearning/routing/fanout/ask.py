@@ -23,7 +23,7 @@ from elearning.routing.fanout.plan import (
 from elearning.routing.fanout.pruning import homes_of
 from elearning.routing.token import Token
 
-__all__ = ["OnShardError", "Question", "Terms", "question"]
+__all__ = ["OnShardError", "Planned", "Question", "Terms", "question"]
 
 OnShardError: TypeAlias = Literal["raise", "partial"]
 
@@ -37,12 +37,17 @@ class Terms(NamedTuple):
     on_shard_error: OnShardError = "raise"
 
 
+Statements: TypeAlias = Mapping[str, Select[Any] | CompoundSelect[Any]]
+"""By shard."""
+Planned: TypeAlias = dict[tuple[object, tuple[str, ...]], tuple[Plan, Statements]]
+"""Plans of statements, by them and the shards that are asked."""
+
+
 class Question(NamedTuple):
     """What each shard is asked."""
 
     plan: Plan
-    statements: Mapping[str, Select[Any] | CompoundSelect[Any]]
-    """By shard."""
+    statements: Statements
     parameters: Mapping[str, Any]
     session: Mapping[str, Any]
     """The arguments for the session of each shard."""
@@ -57,6 +62,7 @@ def question(
     terms: Terms,
     *,
     asynchronous: bool,
+    planned: Planned | None = None,
 ) -> Question:
     """Check what a fan-out is given, and plan it.
 
@@ -66,6 +72,7 @@ def question(
         parameters: the values of its parameters.
         terms: how shards are asked.
         asynchronous: whether the caller is.
+        planned: keeps the plan of this very statement for the next time.
 
     Raises:
         NotMergeable: the shards' answers would not tell what one database would answer.
@@ -93,12 +100,23 @@ def question(
     }
     shards = _named(engines, terms.shards)
     values = parameters or {}
-    plan, asked = _planned(engines, statement_of(statement), values, shards)
-    statements = {
-        shard: restrict(plan, [region.code for region in engines.settings.shard(shard).regions])
-        for shard in asked
-    }
+    key = (statement, tuple(shards))
+    known = None if planned is None else planned.get(key)
+    if known is None:
+        plan, asked = _planned(engines, statement_of(statement), values, shards)
+        known = plan, _by_shard(engines, plan, asked)
+        # Where ids in the values have left shards out, others would leave out others.
+        if planned is not None and asked == shards:
+            planned[key] = known
+    plan, statements = known
     return Question(plan, statements, values, session, terms.on_shard_error == "partial")
+
+
+def _by_shard(engines: Engines, plan: Plan, shards: Sequence[str]) -> Statements:
+    return {
+        shard: restrict(plan, [region.code for region in engines.settings.shard(shard).regions])
+        for shard in shards
+    }
 
 
 def _named(engines: Engines, shards: Sequence[str] | None) -> list[str]:

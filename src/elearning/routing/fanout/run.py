@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Executable, Result
 
 from elearning.routing.async_session import AsyncRoutingSession
 from elearning.routing.consistency import Consistency
 from elearning.routing.engines import Engines
-from elearning.routing.fanout.ask import OnShardError, Question, Terms, question
+from elearning.routing.fanout.ask import OnShardError, Planned, Question, Terms, question
 from elearning.routing.fanout.merging import Answer, merged
 from elearning.routing.fanout.result import FanOutResult
 from elearning.routing.session import RoutingSession
@@ -89,7 +90,8 @@ async def fan_out_async(
 
 def fan_out_all(
     engines: Engines,
-    statements: Sequence[tuple[object, Sequence[str] | None]],
+    statements: Sequence[tuple[object, str | None]],
+    parameters: Mapping[str, Any] | None = None,
     *,
     consistency: Consistency | str = Consistency.SESSION,
     token: Token | str | None = None,
@@ -97,11 +99,13 @@ def fan_out_all(
 ) -> list[FanOutResult]:
     """Ask several shards several things, at once, and merge the answers to each.
 
-    One session of each shard answers all that it is asked, one after another.
+    One session of each shard answers all that it is asked, one after another. A statement is
+    planned once, and kept as long as the engines are: make it once, with parameters.
 
     Args:
         engines: see `fan_out`.
-        statements: each with the names of the shards that are asked it; None: see `fan_out`.
+        statements: each with the name of the shard that alone is asked it; None: see `fan_out`.
+        parameters: the values of all their parameters.
         consistency: see `fan_out`.
         token: see `fan_out`.
         on_shard_error: see `fan_out`.
@@ -110,12 +114,13 @@ def fan_out_all(
         NotMergeable, NodeUnavailable, InvalidText, SettingsError, RoutingError: see `fan_out`.
     """
     terms = Terms(None, consistency, token, on_shard_error)
-    return answer_all(_questions(engines, statements, terms, asynchronous=False))
+    return answer_all(_questions(engines, statements, parameters, terms, asynchronous=False))
 
 
 async def fan_out_all_async(
     engines: Engines,
-    statements: Sequence[tuple[object, Sequence[str] | None]],
+    statements: Sequence[tuple[object, str | None]],
+    parameters: Mapping[str, Any] | None = None,
     *,
     consistency: Consistency | str = Consistency.SESSION,
     token: Token | str | None = None,
@@ -123,20 +128,34 @@ async def fan_out_all_async(
 ) -> list[FanOutResult]:
     """Do as `fan_out_all` with asynchronous engines."""
     terms = Terms(None, consistency, token, on_shard_error)
-    return await answer_all_async(_questions(engines, statements, terms, asynchronous=True))
+    return await answer_all_async(
+        _questions(engines, statements, parameters, terms, asynchronous=True)
+    )
 
 
 def _questions(
     engines: Engines,
-    statements: Sequence[tuple[object, Sequence[str] | None]],
+    statements: Sequence[tuple[object, str | None]],
+    parameters: Mapping[str, Any] | None,
     terms: Terms,
     *,
     asynchronous: bool,
 ) -> list[Question]:
+    planned = _PLANNED.setdefault(engines, {})
     return [
-        question(engines, statement, None, terms._replace(shards=shards), asynchronous=asynchronous)
-        for statement, shards in statements
+        question(
+            engines,
+            statement,
+            parameters,
+            terms._replace(shards=None if shard is None else [shard]),
+            asynchronous=asynchronous,
+            planned=planned,
+        )
+        for statement, shard in statements
     ]
+
+
+_PLANNED: WeakKeyDictionary[Engines, Planned] = WeakKeyDictionary()
 
 
 def answer(asked: Question) -> FanOutResult:
