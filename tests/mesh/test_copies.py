@@ -12,7 +12,7 @@ from sqlalchemy import delete, update
 from elearning.cluster.mesh import reconcile_mesh
 from elearning.config import Settings
 from elearning.errors import CopiedRow, SettingsError
-from elearning.models import Course, CoursePrerequisite
+from elearning.models import CompletionRule, Course, CoursePrerequisite, CourseStatus
 from elearning.models.publication import copied_tables
 from elearning.routing import Engines, RoutingSession
 from elearning.testing.databases import wait_copied
@@ -21,6 +21,7 @@ from elearning.testing.factories import (
     CourseFactory,
     CourseLessonFactory,
     CourseReviewFactory,
+    EnrollmentFactory,
     bound,
 )
 from tests.mesh.support import add_course, catalog, rows, told
@@ -70,6 +71,65 @@ def test_changes_and_deletions_are_copied(settings: Settings, engines: Engines) 
         found = rows(settings, shard, "SELECT title FROM courses WHERE id = %s", course_id)
         assert found == [("New",)]
         assert rows(settings, shard, "TABLE course_prerequisites") == []
+
+
+@pytest.mark.usefixtures("empty_databases")
+def test_what_copies_are_found_by_and_sorted_by(settings: Settings, engines: Engines) -> None:
+    courses = {region: fill(engines, region) for region, _ in REGIONS.values()}
+    asked = (
+        "SELECT course_id FROM course_search WHERE document @@ to_tsquery('english', 'lanterns')"
+    )
+    with RoutingSession(engines=engines, region="europe") as session, bound(session):
+        course = session.get_one(Course, courses["europe"])
+        course.title = "A lantern"
+        # Counted at home, and at the home of those who enroll elsewhere.
+        EnrollmentFactory.create(user__region="africa", course=course)
+        session.commit()
+    wait_copied(engines)
+    with RoutingSession(engines=engines, region="asia", consistency="primary") as session:
+        course = session.get_one(Course, courses["europe"], execution_options={"region": "asia"})
+        with bound(session):
+            for _ in range(3):
+                EnrollmentFactory.create(user__region="asia", course=course)
+        session.commit()
+    wait_copied(engines)
+    for shard in REGIONS:
+        assert rows(settings, shard, "SELECT count(*) FROM course_search") == [(6,)]
+        assert rows(settings, shard, asked) == [(courses["europe"],)]
+        found = dict(rows(settings, shard, "SELECT course_id, enrollments FROM course_popularity"))
+        assert len(found) == 6
+        assert {found[each] for each in courses.values()} == {1, 5}
+        assert found[courses["europe"]] == 5
+    with RoutingSession(engines=engines, region="europe") as session:
+        course = session.get_one(Course, courses["europe"])
+        course.status, course.archived_at = CourseStatus.ARCHIVED, course.created_at
+        session.commit()
+    wait_copied(engines)
+    for shard in REGIONS:
+        assert rows(settings, shard, asked) == []
+
+
+@pytest.mark.usefixtures("empty_databases")
+def test_new_columns_of_lessons_are_copied(settings: Settings, engines: Engines) -> None:
+    with RoutingSession(engines=engines, region="europe") as session, bound(session):
+        CourseLessonFactory.create(completion_rule=CompletionRule.WATCHED, completion_threshold=80)
+        session.commit()
+    wait_copied(engines)
+    for shard in REGIONS:
+        asked = "SELECT completion_rule, completion_threshold FROM course_lessons"
+        assert rows(settings, shard, asked) == [("watched", 80)]
+
+
+@pytest.mark.usefixtures("empty_databases")
+def test_counters_of_the_platform_stay_at_home(settings: Settings, engines: Engines) -> None:
+    fill(engines, "europe")
+    wait_copied(engines)
+    counters = "SELECT DISTINCT name FROM platform_counters ORDER BY 1"
+    names = ["courses", "enrollments", "reviews", "users"]
+    assert rows(settings, "eu", counters) == [(name,) for name in names]
+    for shard in ("na", "asia"):
+        assert rows(settings, shard, counters) == []
+        assert rows(settings, shard, "TABLE course_months") == []
 
 
 @pytest.mark.usefixtures("empty_databases")

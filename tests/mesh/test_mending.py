@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Event
+from uuid import UUID
 
 import pytest
 
@@ -14,10 +15,12 @@ from elearning.cluster.health import check_health
 from elearning.cluster.mesh import publication, reconcile_mesh, rescue, slots, synchronize
 from elearning.cluster.mesh.health import CopyHealth
 from elearning.config import Settings
+from elearning.crud import enroll_user
 from elearning.ids import new_id
 from elearning.models.publication import CopiedTable, copied_tables
-from elearning.routing import Engines
+from elearning.routing import Engines, RoutingSession
 from elearning.testing.databases import wait_copied
+from elearning.testing.factories import UserFactory, bound
 from elearning.testing.switches import Switches
 from tests.mesh.support import (
     add_course,
@@ -129,6 +132,58 @@ def test_a_subscription_that_somebody_changed(
     assert told(reconciled(settings))["eu na"].startswith(action)
     add_course(settings, "europe", "After")
     until(lambda: titles(settings, "na") == {"Before", "Meanwhile", "After"})
+
+
+def popularity(settings: Settings, shard: str) -> dict[UUID, int]:
+    """Return how many take each course, once that is what the counters say."""
+    found = rows(
+        settings, shard, "SELECT course_id, enrollments, completions FROM course_popularity"
+    )
+    summed = rows(
+        settings,
+        shard,
+        "SELECT c.id, coalesce(sum(s.enrollments), 0)::int, coalesce(sum(s.completions), 0)::int "
+        "FROM courses AS c LEFT JOIN course_statistics AS s ON s.course_id = c.id GROUP BY 1",
+    )
+    assert sorted(found) == sorted(summed)
+    return {course_id: enrollments for course_id, enrollments, _ in found}
+
+
+def test_popularity_of_copies_that_are_made_anew(settings: Settings, engines: Engines) -> None:
+    course = add_course(settings, "europe", "Taken")
+    gone = add_course(settings, "europe", "Changed")
+
+    def enroll(number: int) -> None:
+        with RoutingSession(engines=engines, region="europe") as session, bound(session):
+            for _ in range(number):
+                enroll_user(session, UserFactory.create().id, course)
+            session.commit()
+
+    enroll(2)
+    wait_copied(engines)
+    assert popularity(settings, "na") == {course: 2, gone: 0}
+    for each in DROP.format(FROM_EU).split(";"):
+        rows(settings, "na", each)
+    enroll(3)
+    as_replication(
+        settings,
+        "na",
+        # Counters that home does not know of, and sums that are not those of any counters.
+        "INSERT INTO course_statistics (course_id, region_code, enrollments) "
+        f"VALUES ('{gone}', 4, 7)",
+        "UPDATE course_popularity SET enrollments = 1, completions = 1 "
+        f"WHERE course_id = '{course}'",
+    )
+    reconciled(settings)
+    assert popularity(settings, "na") == {course: 5, gone: 0}
+    enroll(1)
+    wait_copied(engines)
+    for shard in ("na", "eu", "asia"):
+        assert popularity(settings, shard) == {course: 6, gone: 0}
+    # To copy all of it once more changes nothing.
+    rows(settings, "na", f"COMMENT ON SUBSCRIPTION {FROM_EU} IS 'publisher timeline 9'")
+    reconciled(settings)
+    assert popularity(settings, "na") == {course: 6, gone: 0}
 
 
 def test_copies_that_somebody_changed(settings: Settings, engines: Engines) -> None:
