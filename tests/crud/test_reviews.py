@@ -269,7 +269,8 @@ def test_a_loaded_copy_shows_the_new_rating_after_the_transaction(classroom: Cla
         assert course.total_ratings == 0
         add_review(session, classroom.enrollments["asia"][0], 4)
         session.commit()
-        assert (course.rating, course.total_ratings) == (4, 1)
+        assert str(course.rating) == "4.00"
+        assert course.total_ratings == 1
 
 
 CHANGES: dict[str, Callable[[RoutingSession, UUID, UUID], object]] = {
