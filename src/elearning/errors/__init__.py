@@ -3,6 +3,7 @@
 ElearningError
 ├── SettingsError
 ├── InvalidInput
+│   ├── InvalidPosition
 │   ├── UnknownRegion, InvalidId, InvalidEmail, InvalidText
 │   ├── InvalidScore, InvalidCertificateCode, InvalidRating, InvalidPaymentMethod
 │   ├── UnknownField, SecretField, FieldNotLoaded, NotPlain, InvalidDocument
