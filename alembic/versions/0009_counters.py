@@ -6,6 +6,7 @@ Revises: 0008
 * courses are found by their words and sorted by how popular they are;
 * hidden reviews do not count;
 * enrollments and payments are counted by month, and the platform by everything;
+* who is suspended takes no course;
 * neither categories nor prerequisites make a circle.
 
 What is there already is counted and indexed. Old releases go on.
@@ -44,6 +45,8 @@ FUNCTIONS = (
     "refuse_category_cycle",
     "refuse_prerequisite_cycle",
     "change_email",
+    "check_enrollment",
+    "enroll_user",
 )
 """In the order in which they can be created."""
 
@@ -53,6 +56,8 @@ CHANGED = {
     "update_course_rating": "0007",
     "sum_course_ratings": "0007",
     "change_email": "0007",
+    "check_enrollment": "0007",
+    "enroll_user": "0007",
 }
 """Functions, and the revision whose text they had before."""
 

@@ -78,6 +78,7 @@ def enroll_user(
 
     Raises:
         UserNotFound, CourseNotFound: no such row on the session's shard.
+        AccountNotActive: the user is inactive or suspended.
         CourseNotOpen: the course is a draft or archived.
         EnrollmentClosed: the course takes enrollments at another time.
         PrerequisitesMissing: other courses are completed first.
@@ -102,6 +103,7 @@ def check_enrollment(executor: Executor, user_id: UUID, course_id: UUID) -> bool
 
     Raises:
         UserNotFound: there is no such user.
+        AccountNotActive: the user is inactive or suspended.
         EnrollmentClosed: the course takes enrollments at another time.
         PrerequisitesMissing: other courses are completed first.
         AlreadyEnrolled: the user has the course.

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from elearning.crud.user_changes import refuse_inactive
 from elearning.errors import (
     CourseNotFound,
     CourseNotOpen,
@@ -17,7 +18,6 @@ from elearning.errors import (
     PaymentMethodNotFound,
     TransactionNotFound,
     TransactionNotPending,
-    UserNotFound,
 )
 from elearning.ids import parse_id, region_of
 from elearning.models import (
@@ -72,6 +72,7 @@ def create_transaction(
         UnknownCurrency, InvalidAmount: not an amount of money.
         InvalidInput: a refund.
         UserNotFound, CourseNotFound, PaymentMethodNotFound: no such row.
+        AccountNotActive: the user is inactive or suspended.
         CourseNotOpen: the course is a draft or archived.
     """
     if transaction_type == TransactionType.REFUND:
@@ -84,9 +85,8 @@ def create_transaction(
     if payment_method_id is not None:
         payment_method_id = parse_id(payment_method_id)
     # Locked, so that neither is archived or deleted between the check and the row.
-    user = select(User.id).where(User.id == user_id).with_for_update(key_share=True)
-    if session.scalar(user) is None:
-        raise UserNotFound(user_id=user_id)
+    user = select(User.status).where(User.id == user_id).with_for_update(key_share=True)
+    refuse_inactive(user_id, session.scalar(user))
     course = session.execute(
         select(Course.status, Course.price_minor, Course.currency)
         .where(Course.id == course_id)

@@ -9,7 +9,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload
 
 from elearning.crud.listing import Listing
-from elearning.crud.reviews import get_review, require_active
+from elearning.crud.reviews import get_review
+from elearning.crud.user_changes import require_active
 from elearning.errors import OwnReview, ReviewNotFound
 from elearning.ids import new_id, region_of
 from elearning.models import CourseReview, Enrollment, ReportReason, ReviewReport

@@ -13,17 +13,16 @@ from sqlalchemy import Row, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from elearning.crud.user_changes import refuse_inactive, require_active
 from elearning.errors import (
-    AccountNotActive,
     AlreadyReviewed,
     EnrollmentNotFound,
     InvalidRating,
     NotTheInstructor,
     ReviewNotFound,
-    UserNotFound,
 )
 from elearning.ids import new_id, region_of
-from elearning.models import Course, CourseReview, Enrollment, User, UserStatus
+from elearning.models import Course, CourseReview, Enrollment, User
 from elearning.models.counters import expire_counted
 from elearning.routing import Reader
 from elearning.text import checked_text
@@ -36,7 +35,6 @@ __all__ = [
     "edit_review",
     "get_review",
     "hide_review",
-    "require_active",
     "show_review",
 ]
 
@@ -53,24 +51,6 @@ def checked_rating(rating: int) -> int:
     if type(rating) is not int or not 1 <= rating <= 5:  # noqa: PLR2004 - the stars
         raise InvalidRating(rating=str(rating)[:100])
     return rating
-
-
-def require_active(session: Reader, user_id: UUID) -> None:
-    """Refuse who may not use the platform, wherever the account lives.
-
-    Raises:
-        UserNotFound: there is no such account.
-        AccountNotActive: it is inactive or suspended.
-    """
-    status = session.scalar(select(User.status).where(User.id == user_id))
-    if status is None:
-        raise UserNotFound(user_id=user_id)
-    _refuse_inactive(user_id, status)
-
-
-def _refuse_inactive(user_id: UUID, status: UserStatus) -> None:
-    if status is not UserStatus.ACTIVE:
-        raise AccountNotActive(user_id=user_id, status=status.value)
 
 
 def add_review(session: Session, enrollment_id: UUID, rating: int, text: str = "") -> CourseReview:
@@ -99,7 +79,7 @@ def add_review(session: Session, enrollment_id: UUID, rating: int, text: str = "
     ).one_or_none()
     if found is None:
         raise EnrollmentNotFound(enrollment_id=enrollment_id)
-    _refuse_inactive(found.id, found.status)
+    refuse_inactive(found.id, found.status)
     review: CourseReview | None = session.scalar(
         insert(CourseReview)
         .values(
@@ -142,7 +122,7 @@ def edit_review(
     )
     review: CourseReview
     review, user_id, status = _locked(session, review_id, writer)
-    _refuse_inactive(user_id, status)
+    refuse_inactive(user_id, status)
     review.rating = review.rating if rating is None else rating
     review.review_text = review.review_text if text is None else text
     session.flush()

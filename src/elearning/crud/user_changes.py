@@ -13,7 +13,14 @@ from elearning.models import User, UserStatus, UserType
 from elearning.routing import Reader
 from elearning.text import checked_choice
 
-__all__ = ["changed_user", "note_login", "require_active", "set_status", "set_user_type"]
+__all__ = [
+    "changed_user",
+    "note_login",
+    "refuse_inactive",
+    "require_active",
+    "set_status",
+    "set_user_type",
+]
 
 
 def changed_user(session: Session, user_id: UUID, **values: Any) -> User:
@@ -68,7 +75,11 @@ def require_active(session: Reader, user_id: UUID) -> None:
         UserNotFound: there is no such account.
         AccountNotActive: it is inactive or suspended.
     """
-    status = session.scalar(select(User.status).where(User.id == user_id))
+    refuse_inactive(user_id, session.scalar(select(User.status).where(User.id == user_id)))
+
+
+def refuse_inactive(user_id: UUID, status: UserStatus | None) -> None:
+    """Refuse an account of another status than active; None: there is no such account."""
     if status is None:
         raise UserNotFound(user_id=user_id)
     if status is not UserStatus.ACTIVE:

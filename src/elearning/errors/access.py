@@ -24,6 +24,7 @@ class AccountNotActive(AccessDenied):
     """The account is inactive or suspended."""
 
     template = "user {user_id} is {status}: only an active account may be used, see set_status"
+    sqlstate = "LE050"
 
 
 class InvalidUserToken(AccessDenied):

@@ -14,6 +14,7 @@ from elearning import crud
 from elearning.crud import EmailClaim, HeldClaim
 from elearning.email_hash import email_hash, home_of_hash
 from elearning.errors import (
+    AccessDenied,
     Conflict,
     CourseNotCopied,
     CourseNotFound,
@@ -119,8 +120,8 @@ async def _take_up(platform: Platform, claim: HeldClaim) -> None:
             # The copy here is not as new as the offer.
             here = platform.engines.home(region_of(claim.holder_id))
             raise CourseNotCopied(course_id=claim.course_id, shard=here, seconds=0) from error
-    except (Conflict, NotFound):
-        # Enrolled already, or the account is gone.
+    except (AccessDenied, Conflict, NotFound):
+        # Enrolled already, or the account is gone or suspended.
         return
 
 

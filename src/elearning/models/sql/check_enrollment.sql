@@ -6,13 +6,19 @@ LANGUAGE plpgsql
 SET search_path = public, pg_temp
 AS $$
 DECLARE
+    v_user text;
     v_course courses%ROWTYPE;
     v_status text;
 BEGIN
-    PERFORM FROM users WHERE id = p_user_id;
+    SELECT status INTO v_user FROM users WHERE id = p_user_id;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'no user %', p_user_id USING
             ERRCODE = 'LE011', DETAIL = jsonb_build_object('user_id', p_user_id)::text;
+    END IF;
+    IF v_user <> 'active' THEN
+        RAISE EXCEPTION 'user % is %', p_user_id, v_user USING
+            ERRCODE = 'LE050',
+            DETAIL = jsonb_build_object('user_id', p_user_id, 'status', v_user)::text;
     END IF;
     SELECT * INTO v_course FROM courses WHERE id = p_course_id;
     IF NOT FOUND OR v_course.status <> 'published' THEN

@@ -14,6 +14,7 @@ SECURITY DEFINER
 SET search_path = public, pg_temp
 AS $$
 DECLARE
+    v_user text;
     v_code CONSTANT integer := region_code_of(p_user_id);
     v_course courses%ROWTYPE;
     v_enrollment enrollments%ROWTYPE;
@@ -22,10 +23,15 @@ DECLARE
     v_expires timestamptz;
 BEGIN
     PERFORM require_read_committed();
-    PERFORM FROM users WHERE id = p_user_id FOR KEY SHARE;
+    SELECT status INTO v_user FROM users WHERE id = p_user_id FOR KEY SHARE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'no user %', p_user_id USING
             ERRCODE = 'LE011', DETAIL = jsonb_build_object('user_id', p_user_id)::text;
+    END IF;
+    IF v_user <> 'active' THEN
+        RAISE EXCEPTION 'user % is %', p_user_id, v_user USING
+            ERRCODE = 'LE050',
+            DETAIL = jsonb_build_object('user_id', p_user_id, 'status', v_user)::text;
     END IF;
 
     SELECT * INTO v_course FROM courses WHERE id = p_course_id FOR NO KEY UPDATE;
