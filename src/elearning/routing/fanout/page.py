@@ -6,7 +6,7 @@ costs as much as the first. A row whose own order keys change moves, as it would
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from sqlalchemy import (
     BigInteger,
     BinaryExpression,
     BindParameter,
+    Cast,
     ColumnElement,
     Null,
     Select,
@@ -26,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import Grouping
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.sql.operators import collate, is_not
+from sqlalchemy.sql.operators import add, collate, is_not, mul, sub, truediv
 from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import TypeEngine
 
@@ -52,6 +53,7 @@ from elearning.routing.token import Token
 __all__ = ["Page", "fan_out_page", "fan_out_page_async", "page_of"]
 
 MOST = 1000
+_ARITHMETIC = frozenset({add, sub, mul, truediv})
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +326,11 @@ def _is_after(key: OrderKey, value: Any, *, nullable: bool) -> ColumnElement[boo
 
 
 def _can_be_null(key: OrderKey, sources: Sources) -> bool:
-    place = place_of(_strictly_in(key.element))
+    return any(_part_can_be_null(part, sources) for part in _strict_parts(key.element))
+
+
+def _part_can_be_null(part: Any, sources: Sources) -> bool:
+    place = place_of(part)
     for condition in () if place is None else sources.conditions[place.source]:
         if isinstance(condition, BinaryExpression) and condition.operator is is_not:
             tested = place_of(condition.left)
@@ -333,17 +339,25 @@ def _can_be_null(key: OrderKey, sources: Sources) -> bool:
     return place is None or place.column.nullable is True or place.source in sources.optional
 
 
-def _strictly_in(element: Any) -> Any:
-    """Return what an expression is made of that is NULL only where that is: a text's small form."""
-    while True:
-        if isinstance(element, Grouping):
-            element = element.element
-        elif isinstance(element, BinaryExpression) and element.operator is collate:
-            element = element.left
-        elif isinstance(element, FunctionElement) and function_name(element) in {"lower", "upper"}:
-            (element,) = element.clauses
-        else:
-            return element
+def _strict_parts(element: Any) -> Iterator[Any]:
+    """Yield what an expression is made of that is NULL only where one of these is.
+
+    So are a text's small form, and what is computed from numbers.
+    """
+    if isinstance(element, Grouping):
+        yield from _strict_parts(element.element)
+    elif isinstance(element, Cast):
+        yield from _strict_parts(element.clause)
+    elif isinstance(element, BinaryExpression) and element.operator is collate:
+        yield from _strict_parts(element.left)
+    elif isinstance(element, BinaryExpression) and element.operator in _ARITHMETIC:
+        yield from _strict_parts(element.left)
+        yield from _strict_parts(element.right)
+    elif isinstance(element, FunctionElement) and function_name(element) in {"lower", "upper"}:
+        (clause,) = element.clauses
+        yield from _strict_parts(clause)
+    elif not isinstance(element, BindParameter) or element.effective_value is None:
+        yield element
 
 
 def _literal(key: OrderKey, value: Any) -> ColumnElement[Any]:
