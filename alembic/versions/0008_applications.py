@@ -177,14 +177,14 @@ def upgrade() -> None:
             nullable=False,
             comment="the words of the title, whole and each with one letter left out",
         ),
+        sa.Column("category_id", sa.Uuid(), nullable=True, comment="as in courses"),
+        sa.Column("level", sa.String(length=32), nullable=False, comment="as in courses"),
+        sa.Column("language", sa.String(length=35), nullable=False, comment="as in courses"),
+        sa.Column("price", sa.BigInteger(), nullable=False, comment="as in courses"),
+        sa.Column("currency", sa.String(length=3), nullable=False, comment="as in courses"),
         sa.Column(
-            "category_id", sa.Uuid(), nullable=True, comment="this and the rest: as in courses"
+            "rating", sa.Numeric(precision=3, scale=2), nullable=True, comment="as in courses"
         ),
-        sa.Column("level", sa.String(length=32), nullable=False),
-        sa.Column("language", sa.String(length=35), nullable=False),
-        sa.Column("price", sa.BigInteger(), nullable=False),
-        sa.Column("currency", sa.String(length=3), nullable=False),
-        sa.Column("rating", sa.Numeric(precision=3, scale=2), nullable=True),
         sa.PrimaryKeyConstraint("course_id", name=op.f("pk_course_search")),
         comment="What published courses are found by; kept by the trigger keep_course_search",
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from psycopg.errors import DatabaseError
+from psycopg.types.json import Jsonb
 from sqlalchemy import Connection
 
 from elearning.errors import CopiedRow, MisroutedRow
@@ -77,7 +78,8 @@ def test_refuse_misrouted_row_in_copy(root: Connection, world: World, table: str
     assert driver is not None
     copy = driver.cursor().copy(f"COPY {table} ({columns}) FROM STDIN")
     with pytest.raises(DatabaseError, match="does not belong on this shard"), copy as rows:
-        rows.write_row([row[name] for name in columns_of(table)])
+        values = [row[name] for name in columns_of(table)]
+        rows.write_row([Jsonb(each) if isinstance(each, dict) else each for each in values])
 
 
 @pytest.mark.parametrize("table", TABLES)

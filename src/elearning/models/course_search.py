@@ -32,12 +32,12 @@ class CourseSearch(Base):
     misspelt: Mapped[Any] = mapped_column(
         TSVECTOR, comment="the words of the title, whole and each with one letter left out"
     )
-    category_id: Mapped[UUID | None] = mapped_column(comment="this and the rest: as in courses")
-    level: Mapped[str] = mapped_column(String(32))
-    language: Mapped[str] = mapped_column(String(35))
-    price_minor: Mapped[int] = mapped_column("price", BigInteger)
-    currency: Mapped[str] = mapped_column(String(3))
-    rating: Mapped[Decimal | None] = mapped_column(Numeric(3, 2))
+    category_id: Mapped[UUID | None] = mapped_column(comment="as in courses")
+    level: Mapped[str] = mapped_column(String(32), comment="as in courses")
+    language: Mapped[str] = mapped_column(String(35), comment="as in courses")
+    price_minor: Mapped[int] = mapped_column("price", BigInteger, comment="as in courses")
+    currency: Mapped[str] = mapped_column(String(3), comment="as in courses")
+    rating: Mapped[Decimal | None] = mapped_column(Numeric(3, 2), comment="as in courses")
 
     __table_args__ = (
         Index("idx_course_search_title", "title", postgresql_using="gin"),
