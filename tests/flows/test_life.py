@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import func, select, update
 
 from elearning.config import Settings
-from elearning.crud import get_enrollment
+from elearning.crud import get_enrollment, set_status
 from elearning.errors import (
+    AccountNotActive,
     AlreadyEnrolled,
     CourseFull,
     EnrollmentNotActive,
@@ -22,11 +23,13 @@ from elearning.errors import (
 )
 from elearning.flows import (
     Platform,
+    SimulatedGateway,
     cancel_enrollment,
     complete_lesson,
     enroll,
     join_waitlist,
     leave_waitlist,
+    purchase,
     recover,
 )
 from elearning.ids import new_id, region_of
@@ -245,6 +248,34 @@ async def test_a_higher_limit_serves_who_waits(platform: Platform, engines: Engi
     states = [await enrollment_of(platform, user_id, campus.course_id) for user_id in line]
     assert [state is not None for state in states] == [True, True, False]
     assert await taken(platform, campus.course_id) == 3
+
+
+@pytest.mark.parametrize("place", PLACES, ids=str)
+async def test_who_is_suspended_takes_no_course(
+    platform: Platform, engines: Engines, place: Region
+) -> None:
+    campus = limited(engines, 1)
+    holder, suspended, next_one = users(engines, place, 3)
+    enrolled = await enroll(platform, holder, campus.course_id)
+    for user_id in (suspended, next_one):
+        await join_waitlist(platform, user_id, campus.course_id)
+    async with platform.session() as session, session.begin():
+        await session.run_sync(set_status, suspended, "suspended")
+    for attempt in (
+        enroll(platform, suspended, campus.course_id),
+        purchase(platform, suspended, campus.course_id, SimulatedGateway()),
+    ):
+        with pytest.raises(AccountNotActive, match=f"{suspended} is suspended"):
+            await attempt
+    # Nor is a seat kept for who was in the line before.
+    await cancel_enrollment(platform, enrolled.enrollment_id)
+    await recover(platform, age=0)
+    await recover(platform, age=0)
+    assert await enrollment_of(platform, suspended, campus.course_id) is None
+    there = await enrollment_of(platform, next_one, campus.course_id)
+    assert there is not None
+    assert there.status is ACTIVE
+    assert await taken(platform, campus.course_id) == 1
 
 
 async def test_somebody_who_is_gone_is_passed_over(platform: Platform, engines: Engines) -> None:
