@@ -12,7 +12,7 @@ from sqlalchemy import select
 from elearning.crud import CourseFilters, CourseHit, course_facets, search_courses
 from elearning.errors import InvalidAmount, InvalidPage, InvalidText, UnknownCurrency
 from elearning.ids import new_id
-from elearning.models import Course, CourseLevel, CourseStatus
+from elearning.models import Course, CourseLevel, CoursePopularity, CourseSearch, CourseStatus
 from elearning.regions import Region
 from elearning.routing import Engines, ReadSession, RoutingSession
 from elearning.testing.factories import CourseCategoryFactory, bound
@@ -255,3 +255,13 @@ def test_courses_of_all_regions_are_found_from_all_regions_on_the_replica_there(
             nodes.clear()
             search_courses(session, "knost")
             assert nodes == [f"{engines.home(region)}-replica-1"] * 5
+
+
+def test_what_each_shard_fills_for_itself_is_as_near_as_a_copy(engines: Engines) -> None:
+    one = Course.id == new_id("europe")
+    searched = select(CourseSearch.rating).join(Course, Course.id == CourseSearch.course_id)
+    popular = select(CoursePopularity).join(Course, Course.id == CoursePopularity.course_id)
+    with RoutingSession(engines=engines, region="asia") as session:
+        for statement in (searched, popular):
+            told = session.explain_route(statement.where(one))
+            assert told.startswith("shard asia (a copy in the session's region asia), replica")

@@ -7,6 +7,8 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = public, pg_temp
 AS $$
+DECLARE
+    v_title tsvector;
 BEGIN
     IF TG_OP = 'DELETE' THEN
         DELETE FROM course_search WHERE course_id = OLD.id;
@@ -33,14 +35,15 @@ BEGIN
     END IF;
     INSERT INTO course_popularity (course_id) VALUES (NEW.id) ON CONFLICT (course_id) DO NOTHING;
     IF NEW.status = 'published' THEN
+        v_title := search_title(NEW.language, NEW.title);
         INSERT INTO course_search AS s (
             course_id, title, document, misspelt,
             category_id, level, language, price, currency, rating
         )
         VALUES (
             NEW.id,
-            search_title(NEW.language, NEW.title),
-            search_title(NEW.language, NEW.title)
+            v_title,
+            v_title
                 -- What is longer than PostgreSQL takes is found by its beginning.
                 || setweight(search_vector(
                     search_config(NEW.language), left(NEW.description, 100000)), 'B'),
