@@ -193,7 +193,7 @@ def test_a_table_that_is_locked_fails_one_revision(blank: Settings, known: Known
 def test_a_revision_whose_commit_fails_has_not_been(filled: Settings, scripts: Path) -> None:
     write_revision(
         scripts,
-        "0008",
+        "0010",
         "op.execute('CREATE TABLE late (id uuid REFERENCES users DEFERRABLE INITIALLY DEFERRED)')",
         "op.execute('INSERT INTO late VALUES (gen_random_uuid())')",
     )
@@ -210,14 +210,14 @@ def test_a_revision_whose_commit_fails_has_not_been(filled: Settings, scripts: P
 def test_a_mistake_in_a_revision_is_told_of_every_shard(
     filled: Settings, scripts: Path, jobs: int
 ) -> None:
-    write_revision(scripts, "0008", "op.execute('CREATE TABLE eight ()')")
-    write_revision(scripts, "0009", "op.execute('CREATE TABLE nine ()')", "1 / 0", after="0008")
+    write_revision(scripts, "0010", "op.execute('CREATE TABLE eight ()')")
+    write_revision(scripts, "0011", "op.execute('CREATE TABLE nine ()')", "1 / 0", after="0010")
     results = by_shard(migrate(filled, scripts=scripts, jobs=jobs))
     for name in ("na", "eu"):
         result = results[name]
         assert result.error == f"shard {name}: ZeroDivisionError: division by zero"
-        assert (result.before, result.after, result.applied) == (HEAD, "0008", 1)
-        assert revision(filled.shard(name)) == "0008"
+        assert (result.before, result.after, result.applied) == (HEAD, "0010", 1)
+        assert revision(filled.shard(name)) == "0010"
         assert "table nine" not in catalog(filled.shard(name))
 
 
