@@ -23,6 +23,7 @@ from decimal import Decimal
 from enum import Enum
 from functools import cache, cached_property, lru_cache
 from inspect import getattr_static
+from json import dumps
 from typing import Any
 from uuid import UUID
 
@@ -162,9 +163,11 @@ class _Thing:
         return self.read(name)
 
 
-def _plain(value: Any, choice: _Choice, json: bool) -> Any:  # noqa: FBT001 - our own
+def _plain(value: Any, choice: _Choice, json: bool) -> Any:  # noqa: FBT001, PLR0911 - our own
     if value is None:
         return None
+    if type(value) in _ATOMS:
+        return _atom(value, choice, json)
     thing = _thing(value)
     if thing is not None:
         return thing.shown(choice, json)
@@ -175,9 +178,14 @@ def _plain(value: Any, choice: _Choice, json: bool) -> Any:  # noqa: FBT001 - ou
         return sorted((_plain(each, choice, json) for each in value), key=str)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview):
         return [_plain(each, choice, json) for each in value]
-    inner = next((name for name in choice if name != ALL), None)
-    if inner is not None:
-        raise UnknownField(what=_name(value), field=_cut(inner), known="nothing, it is no row")
+    return _atom(value, choice, json)
+
+
+def _atom(value: Any, choice: _Choice, json: bool) -> Any:  # noqa: FBT001 - our own
+    if choice is not _DEFAULT:
+        inner = next((name for name in choice if name != ALL), None)
+        if inner is not None:
+            raise UnknownField(what=_name(value), field=_cut(inner), known="nothing, it is no row")
     return _leaf(value, json)
 
 
@@ -190,8 +198,11 @@ def _mapping(value: Mapping[Any, Any], choice: _Choice, json: bool) -> dict[Any,
     for key, each in value.items():
         if isinstance(key, str) and is_secret(key):
             continue
-        name = _leaf(key, json)
-        result[str(name) if json else name] = _plain(each, _DEFAULT, json)
+        name = None if key is None else _leaf(key, json)
+        # As json.dumps would have it: "null", "true", "1".
+        result[dumps(name) if json and not isinstance(name, str) else name] = _plain(
+            each, _DEFAULT, json
+        )
     return result
 
 
@@ -211,6 +222,8 @@ def _leaf(value: Any, json: bool) -> Any:  # noqa: FBT001 - our own
     return _JSON[_kind(value)](value) if json else value
 
 
+# Most values are one of these, and need no look at what else they might be.
+_ATOMS = frozenset({str, int, bool, float, Decimal, UUID, datetime, date, bytes})
 _MICROSECOND = timedelta(microseconds=1)
 _INFINITE = {float("inf"): "Infinity", float("-inf"): "-Infinity"}
 _JSON: dict[type, Callable[[Any], str]] = {
@@ -238,8 +251,6 @@ def _thing(value: Any) -> _Thing | None:
         return _attributes(_shape_of_document(type(value)), value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _attributes(_shape_of_dataclass(type(value)), value)
-    if isinstance(value, str | int | UUID | date | Decimal):
-        return None
     state = inspect(value, raiseerr=False)
     return _entity(state) if isinstance(state, InstanceState) else None
 
