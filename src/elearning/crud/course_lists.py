@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Integer, Numeric, Select, cast, literal, select
@@ -35,21 +36,12 @@ def popular_courses(filters: CourseFilters = NO_FILTERS) -> Listing[Course]:
 
     Each shard counts this for all courses of the world: ask one of them, by ``page``.
     """
-    popularity = CoursePopularity
-    statement = (
-        select(Course)
-        .select_from(popularity)
-        .join(Course, Course.id == popularity.course_id)
-        .order_by(popularity.enrollments.desc(), popularity.course_id.desc())
-    )
-    return Listing(_filtered(statement, filters))
+    return _listing(CourseOrder.POPULAR, filters)
 
 
 def newest_courses(filters: CourseFilters = NO_FILTERS) -> Listing[Course]:
     """Return published courses, those that were published last first."""
-    published = Course.published_at.is_not(None)
-    statement = select(Course).where(published).order_by(Course.published_at.desc())
-    return Listing(_filtered(statement, filters))
+    return _listing(CourseOrder.NEWEST, filters)
 
 
 def best_rated_courses(filters: CourseFilters = NO_FILTERS) -> Listing[Course]:
@@ -57,7 +49,7 @@ def best_rated_courses(filters: CourseFilters = NO_FILTERS) -> Listing[Course]:
 
     By `elearning.models.WEIGHTED_RATING`, a Bayesian average that adds ten votes of 3.5.
     """
-    return Listing(_filtered(select(Course).order_by(_weighted_rating.desc()), filters))
+    return _listing(CourseOrder.BEST_RATED, filters)
 
 
 def list_courses(
@@ -76,14 +68,8 @@ def list_courses(
     Raises:
         InvalidText: there is no such order.
     """
-    return _LISTS[checked_choice("sort", sort, CourseOrder)](filters)
+    return _listing(checked_choice("sort", sort, CourseOrder), filters)
 
-
-_LISTS = {
-    CourseOrder.POPULAR: popular_courses,
-    CourseOrder.NEWEST: newest_courses,
-    CourseOrder.BEST_RATED: best_rated_courses,
-}
 
 # As the index has it, with its numbers in the SQL itself.
 _weighted_rating = cast(Course.rating_sum + literal(35, Integer, literal_execute=True), Numeric) / (
@@ -91,6 +77,23 @@ _weighted_rating = cast(Course.rating_sum + literal(35, Integer, literal_execute
 )
 
 
-def _filtered(statement: Select[Any], filters: CourseFilters) -> Select[Any]:
+# To build a statement anew takes as long as to run it.
+@lru_cache(maxsize=256)
+def _listing(order: CourseOrder, filters: CourseFilters) -> Listing[Course]:
     published = Course.status == constant(CourseStatus.PUBLISHED, Course.status)
-    return statement.where(published, *filters.conditions(Course).values())
+    statement: Select[Any] = select(Course)
+    match order:
+        case CourseOrder.POPULAR:
+            by = CoursePopularity
+            statement = (
+                statement.select_from(by)
+                .join(Course, Course.id == by.course_id)
+                .order_by(by.enrollments.desc(), by.course_id.desc())
+            )
+        case CourseOrder.NEWEST:
+            # So a check says already; the page has to know that no date is NULL.
+            statement = statement.where(Course.published_at.is_not(None))
+            statement = statement.order_by(Course.published_at.desc())
+        case CourseOrder.BEST_RATED:
+            statement = statement.order_by(_weighted_rating.desc())
+    return Listing(statement.where(published, *filters.conditions(Course).values()))

@@ -47,7 +47,8 @@ _IN_TITLE = 1_000_000
 """What titles with all words rank at least, and nothing else does."""
 _MISSPELT = -2_000_000
 """What titles with another word in place of a misspelt one rank at least, always below zero."""
-_SHARES = {"title": [0.0, 0.0, 0.0, 1.0], "document": [0.0, 0.0, 0.1, 1.0]}
+_TITLE_SHARES = [0.0, 0.0, 0.0, 1.0]
+_SHARES = [0.0, 0.0, 0.1, 1.0]
 """How much places of the weights D, C, B and A count for."""
 _BY_LENGTH = 2  # ts_rank_cd divides by the number of words
 
@@ -211,23 +212,28 @@ def _ranked(
     conditions = list(filters.conditions(CourseSearch).values())
     least = _MISSPELT if near else 0
     if bound is None or bound[0] >= least + _IN_TITLE:
-        score = least + _IN_TITLE + _score("title", wanted, normalization=_BY_LENGTH)
+        score = least + _IN_TITLE + _score(wanted, in_title=True)
         yield _after(score, bound, [*wanted.matching(CourseSearch.title), *conditions])
     if wanted.words is not None:
         elsewhere = not_(_match(CourseSearch.title, wanted.words))
-        score = least + _score("document", wanted, normalization=0)
+        score = least + _score(wanted, in_title=False)
         conditions += [*wanted.matching(CourseSearch.document), elsewhere]
         yield _after(score, bound, conditions)
 
 
-def _score(name: str, wanted: _Wanted, *, normalization: int) -> ColumnElement[int]:
+def _score(wanted: _Wanted, *, in_title: bool) -> ColumnElement[int]:
     """Return a whole number below a million, for floating point numbers cannot mark a page."""
     if wanted.stems is None:
         return literal(0, Integer)
-    shares = literal(_SHARES[name], ARRAY(REAL))
     stems = literal(wanted.stems, TSQUERY)
-    vector = getattr(CourseSearch, name)
-    rank = func.ts_rank_cd(shares, vector, stems, normalization, type_=Float)
+    rank: ColumnElement[float]
+    if in_title:
+        shares = literal(_TITLE_SHARES, ARRAY(REAL))
+        rank = func.ts_rank_cd(shares, CourseSearch.title, stems, _BY_LENGTH, type_=Float)
+    else:
+        # ts_rank_cd takes several times as long, and common words are in many descriptions.
+        shares = literal(_SHARES, ARRAY(REAL))
+        rank = func.ts_rank(shares, CourseSearch.document, stems, type_=Float)
     return cast(func.least(rank * 100_000, _IN_TITLE - 1), Integer)
 
 

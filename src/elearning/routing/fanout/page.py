@@ -223,23 +223,28 @@ def _paged(statement: object, size: int, after: str | None, *, alone: bool = Fal
 def _order_of(statement: Select[Any], *, alone: bool) -> _Order:
     """Return the order of a statement; to look into one takes as long as to run it."""
     key = statement._generate_cache_key()  # noqa: SLF001 - there is no public name
-    known = None if key is None else _known.get((alone, key.key))
-    if known is not None:
-        return known
+    form: tuple[Any, ...] = ()
+    if key is not None:
+        # What stands in the SQL itself is no part of SQLAlchemy's key.
+        form = (alone, key.key, *(b.effective_value for b in key.bindparams if b.literal_execute))
+        if (known := _known.get(form)) is not None:
+            return known
     _check_rows(statement)
     sources = sources_of(statement)
     keys = _unique(statement, sources, alone=alone)
     order = _Order(keys, name_of(keys), [_can_be_null(each, sources) for each in keys])
     # The values in a statement's order are its own.
-    if key is not None and not any(_has_values(each.element) for each in keys):
+    if form and not any(_has_values(each.element) for each in keys):
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
-        _known[alone, key.key] = order
+        _known[form] = order
     return order
 
 
 def _has_values(element: ColumnElement[Any]) -> bool:
-    return any(isinstance(part, BindParameter) for part in iterate(element))
+    return any(
+        isinstance(part, BindParameter) and not part.literal_execute for part in iterate(element)
+    )
 
 
 def _check_rows(statement: Select[Any]) -> None:
