@@ -19,7 +19,7 @@ from benchmarks.courses import connect
 from benchmarks.timing import duration, measure
 from elearning.cluster.embedded.processes import wait_until
 from elearning.crud import CourseFilters, CourseOrder, course_facets, list_courses, search_courses
-from elearning.crud.course_filters import NO_FILTERS
+from elearning.crud.catalog.course_filters import NO_FILTERS
 from elearning.ids import new_id
 from elearning.models import CourseSearch
 from elearning.regions import Region

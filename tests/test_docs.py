@@ -56,3 +56,14 @@ def test_each_promise_of_routing_names_a_test_that_there_is() -> None:
         path, _, name = row.rsplit("`", 2)[1].partition("::")
         assert (ROOT / path).is_file(), row
         assert not name or f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), row
+
+
+def test_each_operation_that_is_listed_is_there() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[2] for line in page.splitlines() if line.startswith("| ")][1:]
+    names = [name for row in rows for name in re.findall(r"`([\w.]+)`", row)]
+    assert len(names) > 100
+    for name in names:
+        place, _, operation = name.rpartition(".")
+        module = importlib.import_module(f"elearning.{place or 'crud'}")
+        assert operation in module.__all__, name

@@ -16,8 +16,6 @@ from elearning.crud import (
     archive_lesson,
     enroll_user,
     get_course,
-    lessons,
-    modules,
     move_lesson,
     move_module,
     publish_course,
@@ -26,6 +24,7 @@ from elearning.crud import (
     update_lesson,
     update_module,
 )
+from elearning.crud.catalog import lessons, modules
 from elearning.errors import (
     CourseLessonNotFound,
     CourseNotFound,

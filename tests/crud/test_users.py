@@ -28,7 +28,7 @@ from elearning.crud import (
     update_profile,
     update_user,
 )
-from elearning.crud.user_fields import checked_profile
+from elearning.crud.accounts.user_fields import checked_profile
 from elearning.errors import (
     AccountNotActive,
     ElearningError,

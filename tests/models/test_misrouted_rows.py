@@ -77,9 +77,10 @@ def test_refuse_misrouted_row_in_copy(root: Connection, world: World, table: str
     driver = root.connection.driver_connection
     assert driver is not None
     copy = driver.cursor().copy(f"COPY {table} ({columns}) FROM STDIN")
+    values = [row[name] for name in columns_of(table)]
+    sent = [Jsonb(each) if isinstance(each, dict) else each for each in values]
     with pytest.raises(DatabaseError, match="does not belong on this shard"), copy as rows:
-        values = [row[name] for name in columns_of(table)]
-        rows.write_row([Jsonb(each) if isinstance(each, dict) else each for each in values])
+        rows.write_row(sent)
 
 
 @pytest.mark.parametrize("table", TABLES)

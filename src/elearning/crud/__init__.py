@@ -5,7 +5,45 @@ They are synchronous; ``await session.run_sync(operation, ...)`` runs one in an
 engines of `elearning.routing.Engines`, which translate those of the database.
 """
 
-from elearning.crud.categories import (
+from elearning.crud.accounts.passwords import (
+    admit,
+    authenticate,
+    find_account,
+    let_in,
+    reset_password,
+    set_password,
+)
+from elearning.crud.accounts.profiles import update_profile, update_user
+from elearning.crud.accounts.user_changes import (
+    note_login,
+    require_active,
+    set_status,
+    set_user_type,
+)
+from elearning.crud.accounts.user_fields import ProfileFields
+from elearning.crud.accounts.user_lists import UserOrder, UserSearch, list_users
+from elearning.crud.accounts.user_tokens import (
+    LIFETIMES,
+    IssuedToken,
+    check_user_token,
+    create_user_token,
+    end_user_tokens,
+    prune_user_tokens,
+    request_user_token,
+    use_user_token,
+    verify_email,
+)
+from elearning.crud.accounts.users import (
+    NewUser,
+    adopt_email,
+    change_email,
+    create_user_with_profile,
+    delete_user,
+    get_user,
+    get_user_by_email,
+    unclaimed_users,
+)
+from elearning.crud.catalog.categories import (
     CategoryChanges,
     CategoryNode,
     CategoryStep,
@@ -18,14 +56,141 @@ from elearning.crud.categories import (
     move_category,
     update_category,
 )
-from elearning.crud.certificates import (
+from elearning.crud.catalog.course_editing import (
+    CourseChanges,
+    NewCourse,
+    archive_course,
+    create_course,
+    list_instructor_courses,
+    publish_course,
+    update_course,
+)
+from elearning.crud.catalog.course_filters import (
+    CourseFilters,
+)
+from elearning.crud.catalog.course_lists import (
+    CourseOrder,
+    best_rated_courses,
+    list_courses,
+    newest_courses,
+    popular_courses,
+)
+from elearning.crud.catalog.course_search import (
+    CourseFacets,
+    CourseHit,
+    course_facets,
+    search_courses,
+)
+from elearning.crud.catalog.courses import (
+    SEAT_HOLDERS,
+    CourseFigures,
+    Seats,
+    figures_of,
+    get_course,
+    seats_at_home,
+    seats_of,
+)
+from elearning.crud.catalog.curriculum import (
+    Curriculum,
+    CurriculumLesson,
+    CurriculumModule,
+    curriculum,
+)
+from elearning.crud.catalog.lessons import (
+    LessonChanges,
+    NewLesson,
+    add_lesson,
+    archive_lesson,
+    move_lesson,
+    reorder_lessons,
+    update_lesson,
+)
+from elearning.crud.catalog.modules import (
+    ModuleChanges,
+    add_module,
+    move_module,
+    reorder_modules,
+    update_module,
+)
+from elearning.crud.catalog.prerequisites import (
+    add_prerequisite,
+    list_dependents,
+    list_prerequisites,
+    remove_prerequisite,
+)
+from elearning.crud.learning.certificates import (
     CertificateState,
     VerifiedCertificate,
     issue_certificate,
     revoke_certificate,
     verify_certificate,
 )
-from elearning.crud.claims import (
+from elearning.crud.learning.course_progress import (
+    CourseProgress,
+    LessonState,
+    ModuleProgress,
+    course_progress,
+    list_lesson_progress,
+)
+from elearning.crud.learning.lesson_visits import (
+    ResumePoint,
+    Visit,
+    record_visit,
+    resume,
+)
+from elearning.crud.learning.progress import Progress, mark_lesson_complete, mark_lesson_open
+from elearning.crud.learning.quiz_attempts import (
+    Attempt,
+    SubmittedAttempt,
+    list_attempts,
+    submit_attempt,
+)
+from elearning.crud.payments.payment_lists import (
+    TransactionFilters,
+    list_course_transactions,
+    list_invoices,
+    list_transactions,
+)
+from elearning.crud.payments.payment_methods import (
+    MOST_PAYMENT_METHODS,
+    add_payment_method,
+    list_payment_methods,
+    remove_payment_method,
+    set_default_payment_method,
+)
+from elearning.crud.payments.payments import (
+    complete_refund,
+    complete_transaction,
+    create_refund,
+    create_transaction,
+    fail_transaction,
+    get_invoice,
+    get_transaction,
+)
+from elearning.crud.reviews.review_lists import (
+    ListedReview,
+    Ratings,
+    ReviewOrder,
+    WrittenReview,
+    list_course_reviews,
+    list_user_reviews,
+    ratings_of,
+)
+from elearning.crud.reviews.review_reports import (
+    list_open_reports,
+    report_review,
+    resolve_reports,
+)
+from elearning.crud.reviews.reviews import (
+    add_review,
+    answer_review,
+    delete_review,
+    edit_review,
+    get_review,
+    hide_review,
+    show_review,
+)
+from elearning.crud.seats.claims import (
     EmailClaim,
     HeldClaim,
     claim_email,
@@ -46,60 +211,13 @@ from elearning.crud.claims import (
     settle_claim,
     used_claims,
 )
-from elearning.crud.course_editing import (
-    CourseChanges,
-    NewCourse,
-    archive_course,
-    create_course,
-    list_instructor_courses,
-    publish_course,
-    update_course,
-)
-from elearning.crud.course_filters import (
-    CourseFilters,
-)
-from elearning.crud.course_lists import (
-    CourseOrder,
-    best_rated_courses,
-    list_courses,
-    newest_courses,
-    popular_courses,
-)
-from elearning.crud.course_progress import (
-    CourseProgress,
-    LessonState,
-    ModuleProgress,
-    course_progress,
-    list_lesson_progress,
-)
-from elearning.crud.course_search import (
-    CourseFacets,
-    CourseHit,
-    course_facets,
-    search_courses,
-)
-from elearning.crud.courses import (
-    SEAT_HOLDERS,
-    CourseFigures,
-    Seats,
-    figures_of,
-    get_course,
-    seats_at_home,
-    seats_of,
-)
-from elearning.crud.curriculum import (
-    Curriculum,
-    CurriculumLesson,
-    CurriculumModule,
-    curriculum,
-)
-from elearning.crud.enrollment_lists import (
+from elearning.crud.seats.enrollment_lists import (
     EnrolledCourse,
     EnrolledUser,
     list_course_enrollments,
     list_enrollments,
 )
-from elearning.crud.enrollments import (
+from elearning.crud.seats.enrollments import (
     Unclaimed,
     adopt_claim,
     cancel_enrollment,
@@ -109,95 +227,7 @@ from elearning.crud.enrollments import (
     get_enrollment,
     unclaimed_enrollments,
 )
-from elearning.crud.lesson_visits import (
-    ResumePoint,
-    Visit,
-    record_visit,
-    resume,
-)
-from elearning.crud.lessons import (
-    LessonChanges,
-    NewLesson,
-    add_lesson,
-    archive_lesson,
-    move_lesson,
-    reorder_lessons,
-    update_lesson,
-)
-from elearning.crud.modules import (
-    ModuleChanges,
-    add_module,
-    move_module,
-    reorder_modules,
-    update_module,
-)
-from elearning.crud.passwords import (
-    admit,
-    authenticate,
-    find_account,
-    let_in,
-    reset_password,
-    set_password,
-)
-from elearning.crud.payment_lists import (
-    TransactionFilters,
-    list_course_transactions,
-    list_invoices,
-    list_transactions,
-)
-from elearning.crud.payment_methods import (
-    MOST_PAYMENT_METHODS,
-    add_payment_method,
-    list_payment_methods,
-    remove_payment_method,
-    set_default_payment_method,
-)
-from elearning.crud.payments import (
-    complete_refund,
-    complete_transaction,
-    create_refund,
-    create_transaction,
-    fail_transaction,
-    get_invoice,
-    get_transaction,
-)
-from elearning.crud.prerequisites import (
-    add_prerequisite,
-    list_dependents,
-    list_prerequisites,
-    remove_prerequisite,
-)
-from elearning.crud.profiles import update_profile, update_user
-from elearning.crud.progress import Progress, mark_lesson_complete, mark_lesson_open
-from elearning.crud.quiz_attempts import (
-    Attempt,
-    SubmittedAttempt,
-    list_attempts,
-    submit_attempt,
-)
-from elearning.crud.review_lists import (
-    ListedReview,
-    Ratings,
-    ReviewOrder,
-    WrittenReview,
-    list_course_reviews,
-    list_user_reviews,
-    ratings_of,
-)
-from elearning.crud.review_reports import (
-    list_open_reports,
-    report_review,
-    resolve_reports,
-)
-from elearning.crud.reviews import (
-    add_review,
-    answer_review,
-    delete_review,
-    edit_review,
-    get_review,
-    hide_review,
-    show_review,
-)
+from elearning.crud.seats.waitlist import join_waitlist, leave_waitlist
 from elearning.crud.statements import FIRST
 from elearning.crud.statistics import (
     CourseFunnel,
@@ -221,31 +251,6 @@ from elearning.crud.statistics import (
     platform_revenue,
     platform_statistics,
 )
-from elearning.crud.user_changes import note_login, require_active, set_status, set_user_type
-from elearning.crud.user_fields import ProfileFields
-from elearning.crud.user_lists import UserOrder, UserSearch, list_users
-from elearning.crud.user_tokens import (
-    LIFETIMES,
-    IssuedToken,
-    check_user_token,
-    create_user_token,
-    end_user_tokens,
-    prune_user_tokens,
-    request_user_token,
-    use_user_token,
-    verify_email,
-)
-from elearning.crud.users import (
-    NewUser,
-    adopt_email,
-    change_email,
-    create_user_with_profile,
-    delete_user,
-    get_user,
-    get_user_by_email,
-    unclaimed_users,
-)
-from elearning.crud.waitlist import join_waitlist, leave_waitlist
 
 __all__ = [
     "FIRST",

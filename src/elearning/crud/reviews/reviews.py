@@ -13,7 +13,7 @@ from sqlalchemy import Row, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from elearning.crud.user_changes import refuse_inactive, require_active
+from elearning.crud.accounts.user_changes import refuse_inactive, require_active
 from elearning.errors import (
     AlreadyReviewed,
     EnrollmentNotFound,

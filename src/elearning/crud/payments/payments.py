@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from elearning.crud.user_changes import refuse_inactive
+from elearning.crud.accounts.user_changes import refuse_inactive
 from elearning.errors import (
     CourseNotFound,
     CourseNotOpen,

@@ -9,8 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from elearning.crud.checks import Check, checked, flush_edit, text_of
-from elearning.crud.places import (
+from elearning.crud.catalog.places import (
     Place,
     arrange,
     insert_at,
@@ -18,6 +17,7 @@ from elearning.crud.places import (
     lock_course_of_module,
     same_set,
 )
+from elearning.crud.checks import Check, checked, flush_edit, text_of
 from elearning.errors import CourseTooLong, StaleEdit
 from elearning.ids import new_id, region_of
 from elearning.models import CourseModule

@@ -14,9 +14,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
-from elearning.crud.claims import EmailClaim
-from elearning.crud.enrollments import lock_seats
-from elearning.crud.user_fields import checked_fields
+from elearning.crud.accounts.user_fields import checked_fields
+from elearning.crud.seats.claims import EmailClaim
+from elearning.crud.seats.enrollments import lock_seats
 from elearning.documents import Preferences
 from elearning.errors import ClaimReleased, InvalidText, UserHasPayments, UserNotFound
 from elearning.models import ClaimKind, ClaimOutcome, ClaimResult, Enrollment, User, UserType

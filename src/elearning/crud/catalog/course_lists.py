@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Integer, Numeric, Select, cast, literal, select
 
-from elearning.crud.course_filters import NO_FILTERS, CourseFilters
+from elearning.crud.catalog.course_filters import NO_FILTERS, CourseFilters
 from elearning.crud.listing import Listing
 from elearning.crud.statements import constant
 from elearning.models import Course, CoursePopularity, CourseStatus

@@ -26,13 +26,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from elearning.crud.completion_rules import (
+from elearning.crud.learning.completion_rules import (
     MOST_SECONDS,
     checked_seconds,
     is_met,
     is_met_when_viewed,
 )
-from elearning.crud.progress import touch_enrollment
+from elearning.crud.learning.progress import touch_enrollment
 from elearning.errors import EnrollmentNotFound, LessonNotFound
 from elearning.models import CourseLesson, CourseModule, Enrollment, LessonProgress, LessonType
 from elearning.models.counters import expire_counted

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Select, func, select
 
 from elearning.crud.listing import Listing
-from elearning.crud.reviews import checked_rating
+from elearning.crud.reviews.reviews import checked_rating
 from elearning.models import Course, CourseRating, CourseReview, Enrollment, User
 from elearning.regions import Region
 from elearning.routing import Reader

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Integer, Uuid, bindparam, false, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
-from elearning.crud.completion_rules import (
+from elearning.crud.learning.completion_rules import (
     MOST_SECONDS,
     checked_seconds,
     is_met_when_viewed,

@@ -9,8 +9,8 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from elearning.crud.user_changes import changed_user
-from elearning.crud.user_fields import ProfileFields, checked_fields, checked_profile
+from elearning.crud.accounts.user_changes import changed_user
+from elearning.crud.accounts.user_fields import ProfileFields, checked_fields, checked_profile
 from elearning.errors import InvalidText, UserNotFound
 from elearning.ids import new_id, region_of
 from elearning.models import Course, User, UserProfile

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import TSQUERY
 
-from elearning.crud.course_filters import NO_FILTERS, CourseFilters
+from elearning.crud.catalog.course_filters import NO_FILTERS, CourseFilters
 from elearning.crud.listing import ItemPage
 from elearning.errors import InvalidText
 from elearning.models import Course, CourseLevel, CourseSearch

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from elearning.crud.courses import SEAT_HOLDERS
+from elearning.crud.catalog.courses import SEAT_HOLDERS
 from elearning.crud.statements import FIRST, Executor, constant
 from elearning.errors import EnrollmentNotActive, EnrollmentNotFound
 from elearning.models import Course, Enrollment, EnrollmentStatus

@@ -25,9 +25,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from elearning.crud.completion_rules import is_met
+from elearning.crud.learning.completion_rules import is_met
+from elearning.crud.learning.progress import touch_enrollment
 from elearning.crud.listing import Listing
-from elearning.crud.progress import touch_enrollment
 from elearning.errors import InvalidScore, InvalidText, LessonNotFound, LessonNotScored
 from elearning.ids import new_id, region_of
 from elearning.models import (

@@ -20,8 +20,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, delete, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
+from elearning.crud.accounts.user_changes import changed_user
 from elearning.crud.statements import FIRST, Executor
-from elearning.crud.user_changes import changed_user
 from elearning.errors import InvalidId, InvalidText, InvalidUserToken, UserNotFound
 from elearning.ids import new_id, region_of
 from elearning.models import TokenPurpose, User, UserToken

@@ -13,6 +13,14 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from elearning.crud.catalog.places import (
+    Place,
+    arrange,
+    insert_at,
+    lock_course_of_lesson,
+    lock_course_of_module,
+    same_set,
+)
 from elearning.crud.checks import (
     Check,
     checked,
@@ -22,14 +30,6 @@ from elearning.crud.checks import (
     one_uuid,
     text_of,
     whole,
-)
-from elearning.crud.places import (
-    Place,
-    arrange,
-    insert_at,
-    lock_course_of_lesson,
-    lock_course_of_module,
-    same_set,
 )
 from elearning.errors import (
     CourseTooLong,

@@ -8,9 +8,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload
 
+from elearning.crud.accounts.user_changes import require_active
 from elearning.crud.listing import Listing
-from elearning.crud.reviews import get_review
-from elearning.crud.user_changes import require_active
+from elearning.crud.reviews.reviews import get_review
 from elearning.errors import OwnReview, ReviewNotFound
 from elearning.ids import new_id, region_of
 from elearning.models import CourseReview, Enrollment, ReportReason, ReviewReport

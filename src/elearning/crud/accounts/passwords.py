@@ -7,9 +7,9 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from elearning.crud.user_changes import changed_user
-from elearning.crud.user_fields import checked_fields
-from elearning.crud.user_tokens import end_user_tokens, use_user_token
+from elearning.crud.accounts.user_changes import changed_user
+from elearning.crud.accounts.user_fields import checked_fields
+from elearning.crud.accounts.user_tokens import end_user_tokens, use_user_token
 from elearning.errors import AccountNotActive, InvalidCredentials
 from elearning.models import TokenPurpose, User, UserStatus
 from elearning.passwords import renewed_hash, verify_password

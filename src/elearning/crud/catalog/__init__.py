@@ -1,0 +1,1 @@
+"""The catalogue: courses and what they are made of, edited, searched and listed."""

@@ -1,0 +1,1 @@
+"""What students do in a course, and what they have to show for it."""

@@ -1,0 +1,1 @@
+"""What students think of a course."""

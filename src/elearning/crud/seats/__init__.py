@@ -1,0 +1,1 @@
+"""Who has a place in a course, and who waits for one."""
