@@ -11,9 +11,12 @@ import logging
 from rich.console import Console
 
 from benchmarks import (
+    catalog,
     crowd,
     fan_out,
+    figures,
     guard,
+    lists,
     migrations,
     progress,
     reads,
@@ -49,6 +52,9 @@ def main() -> None:
                 progress.one_lesson,
                 progress.many_lessons,
                 guard.row_guard,
+                catalog.searches,
+                figures.statistics,
+                lists.lists,
             ):
                 console.print(benchmark(engines))
             console.print(crowd.crowd(engines, cluster))

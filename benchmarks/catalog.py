@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate, count
+from itertools import accumulate
 from random import Random
-from statistics import median
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from rich.table import Table
-from sqlalchemy import URL, event, func, select
+from sqlalchemy import URL, func, select
 
+from benchmarks.beside import Operation, beside
 from benchmarks.courses import connect
-from benchmarks.timing import duration, measure
 from elearning.cluster.embedded.processes import wait_until
 from elearning.crud import CourseFilters, CourseOrder, course_facets, list_courses, search_courses
 from elearning.crud.catalog.course_filters import NO_FILTERS
@@ -171,9 +169,6 @@ def _courses(
         )
 
 
-Run = Callable[[ReadSession, int], object]
-
-
 def searches(engines: Engines) -> Table:
     """Search and list 100,000 courses, on the replica nearby, and by the same SQL without us."""
     owner = engines.settings.shard("eu").owner_url
@@ -191,23 +186,14 @@ def searches(engines: Engines) -> Table:
         if not wait_until(is_there, MOST_WAIT):
             message = f"a replica lacks courses after {MOST_WAIT:g} s"
             raise TimeoutError(message)
-        table = Table(
-            "",
-            "median",
-            "p95",
-            "of raw psycopg's speed",
-            "target",
+        return beside(
+            engines,
+            raw,
+            _operations(engines),
             title=f"{COURSES:,} courses, pages of {SIZE}",
+            rounds=ROUNDS,
+            turns=len(texts()),
         )
-        for name, run, target in _operations(engines):
-            times = _times(engines, raw, run)
-            own, plain = times["own"], times["raw"]
-            speed = median(other / mine for mine, other in zip(own, plain, strict=True))
-            p95 = sorted(own)[int(len(own) * 0.95)]
-            table.add_row(
-                name, duration(median(own)), duration(p95), f"{speed:.2f}", f"{target}, >= 0.7"
-            )
-    return table
 
 
 def texts() -> list[str]:
@@ -219,7 +205,7 @@ def texts() -> list[str]:
     return [*alone, *pairs, words[100][:4]]
 
 
-def _operations(engines: Engines) -> Iterator[tuple[str, Run, str]]:
+def _operations(engines: Engines) -> Iterator[Operation]:
     wanted = texts()
     with ReadSession(engines=engines, region=Region.EUROPE) as session:
         last = [_cursor(session, text) for text in wanted]
@@ -233,29 +219,29 @@ def _operations(engines: Engines) -> Iterator[tuple[str, Run, str]]:
         place = turn % len(wanted)
         return search_courses(session, wanted[place], size=SIZE, after=last[place])
 
-    yield "search", page, "<= 30 ms"
-    yield f"search, page {PAGES} or the last", far_page, "<= 36 ms"
-    yield (
+    yield Operation("search", page, "<= 30 ms")
+    yield Operation(f"search, page {PAGES} or the last", far_page, "<= 36 ms")
+    yield Operation(
         "search with filters",
         lambda session, turn: search_courses(
             session, wanted[turn % len(wanted)], filters=some, size=SIZE
         ),
         "<= 30 ms",
     )
-    yield (
+    yield Operation(
         "facets",
         lambda session, turn: course_facets(session, wanted[turn % len(wanted)]),
         "<= 30 ms",
     )
     for sort in CourseOrder:
-        yield f"list, {sort}", _lists(sort), "<= 10 ms"
-        yield f"list, {sort}, page {PAGES}", _lists(sort, after=lists[sort]), "<= 12 ms"
-        yield f"list, {sort}, with filters", _lists(sort, filters=some), "<= 10 ms"
+        yield Operation(f"list, {sort}", _lists(sort), "<= 10 ms")
+        yield Operation(f"list, {sort}, page {PAGES}", _lists(sort, after=lists[sort]), "<= 12 ms")
+        yield Operation(f"list, {sort}, with filters", _lists(sort, filters=some), "<= 10 ms")
 
 
 def _lists(
     sort: CourseOrder, *, filters: CourseFilters = NO_FILTERS, after: str | None = None
-) -> Run:
+) -> Callable[[ReadSession, int], object]:
     listing = list_courses(sort, filters=filters)
     return lambda session, _: listing.page(session, size=SIZE, after=after)
 
@@ -273,40 +259,3 @@ def _list_cursor(session: ReadSession, sort: CourseOrder) -> str | None:
     for size in (1000, (PAGES - 1) * SIZE - 1000):
         after = list_courses(sort).page(session, size=size, after=after).next
     return after
-
-
-def _times(engines: Engines, raw: Any, run: Run) -> dict[str, list[float]]:
-    """Return how long turns take, and how long the driver alone does with the same SQL."""
-    turns = {"own": count(), "raw": count()}
-    known: dict[int, list[tuple[str, Any]]] = {}
-    number = len(texts())
-
-    def own() -> None:
-        with ReadSession(engines=engines, region=Region.EUROPE) as session:
-            run(session, next(turns["own"]) % number)
-
-    def plain() -> None:
-        for sql, values in known[next(turns["raw"]) % number]:
-            raw.execute(sql, values).fetchall()
-
-    for turn in range(number):
-        with _recorded(engines) as statements, ReadSession(engines=engines, region="europe") as one:
-            run(one, turn)
-        known[turn] = statements
-    return measure({"own": own, "raw": plain}, ROUNDS * number, warm_up=number)
-
-
-@contextmanager
-def _recorded(engines: Engines) -> Iterator[list[tuple[str, Any]]]:
-    """Note the statements on the replica of Europe's shard."""
-    found: list[tuple[str, Any]] = []
-
-    def note(_c: object, _cu: object, sql: str, values: Any, *_: object) -> None:
-        found.append((sql, values))
-
-    every = engines.replicas("eu")[0].engines
-    for engine in every:
-        event.listen(engine, "before_cursor_execute", note)
-    yield found
-    for engine in every:
-        event.remove(engine, "before_cursor_execute", note)

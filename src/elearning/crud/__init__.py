@@ -145,6 +145,7 @@ from elearning.crud.learning.quiz_attempts import (
     list_attempts,
     submit_attempt,
 )
+from elearning.crud.listing import ItemPage, Listing
 from elearning.crud.payments.payment_lists import (
     TransactionFilters,
     list_course_transactions,
@@ -283,9 +284,11 @@ __all__ = [
     "InstructorRevenueReport",
     "InstructorStatistics",
     "IssuedToken",
+    "ItemPage",
     "LessonChanges",
     "LessonState",
     "ListedReview",
+    "Listing",
     "ModuleChanges",
     "ModuleProgress",
     "MonthFunnel",

@@ -53,7 +53,7 @@ def best_rated_courses(filters: CourseFilters = NO_FILTERS) -> Listing[Course]:
 
 
 def list_courses(
-    sort: CourseOrder | str = CourseOrder.POPULAR, *, filters: CourseFilters = NO_FILTERS
+    order: CourseOrder | str = CourseOrder.POPULAR, *, filters: CourseFilters = NO_FILTERS
 ) -> Listing[Course]:
     """Return published courses in an order.
 
@@ -62,13 +62,13 @@ def list_courses(
         page = list_courses("newest", filters=CourseFilters(language="de")).page(session)
 
     Args:
-        sort: what comes first.
+        order: what comes first.
         filters: which courses are wanted.
 
     Raises:
         InvalidText: there is no such order.
     """
-    return _listing(checked_choice("sort", sort, CourseOrder), filters)
+    return _listing(checked_choice("order", order, CourseOrder), filters)
 
 
 # As the index has it, with its numbers in the SQL itself.
