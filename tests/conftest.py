@@ -7,11 +7,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as chance
 
 from elearning.config import Settings
+from tests.campaigns.conftest import FULL
 from tests.snapshots import Snapshot
 
 pytest_plugins = ["elearning.testing.plugin"]
+
+# What `make test` tries is the same each time; `make chaos` tries other things.
+chance.register_profile("repeatable", derandomize=True, database=None)
+if not FULL:
+    chance.load_profile("repeatable")
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
