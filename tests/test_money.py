@@ -57,6 +57,9 @@ def test_to_minor(amount: Decimal | int | str, currency: str, minor: int) -> Non
         ("1.00000000000000000000000000000000000001", "more than 2 decimals"),
         ("0.999999999999999999999999999999999", "more than 2 decimals"),
         ("0." + "0" * 200 + "1", "more than 2 decimals"),
+        # Written out they would take gigabytes, and minutes.
+        ("1E-999999999", "more than 2 decimals"),
+        (Decimal("0E-999999999"), "more than 2 decimals"),
     ],
 )
 def test_amounts_that_are_refused(amount: str, problem: str) -> None:

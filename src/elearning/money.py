@@ -77,8 +77,11 @@ def to_minor(amount: Decimal | int | str, currency: str) -> int:
     # Compared before scaling: 1E+999999 must not be expanded.
     if value > Decimal(MAX_MINOR).scaleb(-digits):
         raise InvalidAmount(amount=f"{value:.20g}", problem=f"is above {MAX_MINOR} minor units")
-    # As a fraction: arithmetic of Decimal would round to 28 digits.
-    minor = Fraction(value) * 10**digits if len(value.as_tuple().digits) <= _MOST_DIGITS else None
+    # As a fraction: arithmetic of Decimal would round to 28 digits. And not of 1E-999999999, whose
+    # denominator would be written out.
+    _, written, exponent = value.as_tuple()
+    short = len(written) <= _MOST_DIGITS and int(exponent) >= -_MOST_DIGITS
+    minor = Fraction(value) * 10**digits if short else None
     if minor is None or minor.denominator != 1:
         raise InvalidAmount(
             amount=f"{value:.40g}", problem=f"has more than {digits} decimals of {currency}"
