@@ -156,6 +156,12 @@ async def test_one_field(platform: Platform, field: str, value: Any, expected: A
             InvalidDocument,
             "timezone",
         ),
+        (
+            "recently_viewed",
+            [{"course_id": new_id("asia"), "viewed_at": "0001-01-01T00:00:00+14:00"}],
+            InvalidDocument,
+            "in no year from 1 to 9999",
+        ),
     ],
 )
 async def test_what_is_no_preference(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
@@ -76,13 +76,22 @@ class NotificationPreferences(BaseModel):
     push: bool = False
 
 
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        msg = "is in no year from 1 to 9999 in UTC"
+        raise ValueError(msg) from None
+
+
 class RecentlyViewed(BaseModel):
     """A course that was looked at."""
 
     model_config = ConfigDict(extra="forbid")
 
     course_id: CourseId
-    viewed_at: AwareDatetime
+    # As MongoDB has it, whose driver fails where the year leaves its range.
+    viewed_at: Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 def _each_once(ids: list[UUID]) -> list[UUID]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from bson.errors import BSONError
 from sqlalchemy import Connection, delete, exists, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -84,7 +85,7 @@ _HANDLERS: dict[str, Callable[[_Delivery], Awaitable[None]]] = {
     "claim_released": _claim_released,
     "seat_offered": _seat_offered,
 }
-_STRANGE = (KeyError, TypeError, ValueError, AttributeError)
+_STRANGE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, BSONError)
 """What a message makes that is not as its handler expects; all else says nothing about it."""
 _FOR_MONGODB = frozenset({"user_registered", "user_deleted", "lesson_content"})
 
