@@ -15,6 +15,7 @@ from elearning.crud import (
 )
 from elearning.errors import (
     AccountNotActive,
+    InvalidId,
     InvalidText,
     OwnReview,
     ReviewNotFound,
@@ -73,8 +74,11 @@ def test_report_a_review_of_another_region(classroom: Classroom, review_id: UUID
 def test_refused_reports(classroom: Classroom, review_id: UUID) -> None:
     own, other = classroom.users["asia"][0], classroom.users["europe"][0]
     classroom.suspend(classroom.users["north_america"][0], "north_america")
-    refused: list[tuple[Any, UUID, UUID, Any, Any]] = [
+    refused: list[tuple[Any, Any, Any, Any, Any]] = [
         (OwnReview, review_id, own, "spam", ""),
+        (OwnReview, review_id, str(own), "spam", ""),
+        (InvalidId, review_id, "x", "spam", ""),
+        (InvalidId, {"$ne": 1}, other, "spam", ""),
         (UserNotFound, review_id, new_id("europe"), "spam", ""),
         (AccountNotActive, review_id, classroom.users["north_america"][0], "spam", ""),
         (ReviewNotFound, new_id("asia"), other, "spam", ""),

@@ -137,6 +137,13 @@ def test_ids_as_texts(engines: Engines, users: dict[str, UUID]) -> None:
         session.add(UserProfile(user_id=str(users["na"])))
         with pytest.raises(InvalidId, match="'nonsense' is no elearning id"):
             session.merge(User(id="nonsense"))
+        assert session.scalar(select(User.id).where(User.id == str(users["na"]))) == users["na"]
+        # Before PostgreSQL is asked, which would refuse the comparison.
+        for wrong in ("nonsense", "\0", "\ud800", 5, True, 1.5, b"x", ["x"], {"$ne": 1}, {}):
+            with pytest.raises(InvalidId):
+                session.scalar(select(User.id).where(User.id == bindparam("id", wrong)))
+        with pytest.raises(InvalidId):
+            session.get(User, "nonsense")
 
 
 def test_a_change_between_a_statement_and_its_rows_is_kept(

@@ -7,6 +7,8 @@ INSERT, the values. Nothing else: an inequality or an OR names no region.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import date
 from functools import cache
 from typing import Any, TypeGuard
 from uuid import UUID
@@ -25,6 +27,7 @@ from sqlalchemy.sql.elements import (
 from sqlalchemy.sql.lambdas import LambdaElement
 from sqlalchemy.sql.selectable import AliasedReturnsRows
 
+from elearning.errors import InvalidId
 from elearning.models import Base, Global, Record, Regional
 
 __all__ = ["Names", "Parameters", "ids_in", "inserted_ids", "names_of", "reads_copies"]
@@ -35,6 +38,8 @@ _KEPT_EVERYWHERE = frozenset({"course_popularity", "course_search"})
 """Tables that each shard fills for itself from what is copied: as near as a copy."""
 
 _ALONG = frozenset({"joined", "subquery"})
+
+_NO_IDS = (str, bytes, float, int, date, Mapping)
 
 Names = tuple["BindParameter[Any] | tuple[Names, ...]", ...]
 """Where ids stand; a row has to be where each of these says. A tuple: in one of its parts."""
@@ -211,7 +216,7 @@ def _add_ids(found: set[UUID], value: object) -> None:
     if isinstance(value, UUID):
         found.add(value)
         return
-    several = isinstance(value, Collection) and not isinstance(value, str | bytes)
+    several = isinstance(value, Collection) and not isinstance(value, _NO_IDS)
     for each in value if several else (value,):  # type: ignore[attr-defined]  # told just now
         # selectinload passes rows of one column where the key is composite.
         one = _uuid(each[0] if isinstance(each, tuple) and each else each)
@@ -220,12 +225,19 @@ def _add_ids(found: set[UUID], value: object) -> None:
 
 
 def _uuid(value: object) -> UUID | None:
+    """Return a value as a UUID; None: it is NULL, or only PostgreSQL knows it.
+
+    Raises:
+        InvalidId: PostgreSQL would refuse to compare it with an id.
+    """
     if isinstance(value, UUID):
         return value
-    try:
-        return UUID(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return UUID(value)
+    if isinstance(value, _NO_IDS):
+        raise InvalidId(id=repr(value)[:80])
+    return None
 
 
 def inserted_ids(statement: Insert, parameters: Parameters) -> set[UUID]:

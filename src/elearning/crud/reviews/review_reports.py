@@ -12,7 +12,7 @@ from elearning.crud.accounts.user_changes import require_active
 from elearning.crud.listing import Listing
 from elearning.crud.reviews.reviews import get_review
 from elearning.errors import OwnReview, ReviewNotFound
-from elearning.ids import new_id, region_of
+from elearning.ids import new_id, parse_id, region_of
 from elearning.models import CourseReview, Enrollment, ReportReason, ReviewReport
 from elearning.models.counters import expire_counted
 from elearning.text import checked_choice, checked_text
@@ -41,6 +41,7 @@ def report_review(
         text: at most 2,000 characters.
 
     Raises:
+        InvalidId: not an id.
         InvalidText: there is no such reason, or the text is too long.
         UserNotFound, ReviewNotFound: there is no such row.
         AccountNotActive: the reporter is inactive or suspended.
@@ -48,6 +49,8 @@ def report_review(
     """
     reason = checked_choice("reason", reason, ReportReason)
     text = checked_text("text", text, least=0, most=_MOST_TEXT)
+    # Compared below with what is stored: a text is never equal to an id.
+    reporter_id = parse_id(reporter_id)
     require_active(session, reporter_id)
     # Locked as the report's foreign key locks it, so that it is not deleted before.
     author = session.scalar(
@@ -63,7 +66,7 @@ def report_review(
     report: ReviewReport | None = session.scalar(
         insert(ReviewReport)
         .values(
-            id=new_id(region_of(review_id)),
+            id=new_id(region_of(author)),
             review_id=review_id,
             reporter_id=reporter_id,
             reason=reason,

@@ -21,7 +21,7 @@ from elearning.errors import (
     NotTheInstructor,
     ReviewNotFound,
 )
-from elearning.ids import new_id, region_of
+from elearning.ids import new_id, parse_id, region_of
 from elearning.models import Course, CourseReview, Enrollment, User
 from elearning.models.counters import expire_counted
 from elearning.routing import Reader
@@ -83,7 +83,7 @@ def add_review(session: Session, enrollment_id: UUID, rating: int, text: str = "
     review: CourseReview | None = session.scalar(
         insert(CourseReview)
         .values(
-            id=new_id(region_of(enrollment_id)),
+            id=new_id(region_of(found.id)),
             enrollment_id=enrollment_id,
             course_id=found.course_id,
             rating=rating,
@@ -197,13 +197,14 @@ def answer_review(
         text: at most 5,000 characters, in the place of the answer before; None takes it back.
 
     Raises:
-        InvalidText: the text is empty or too long.
+        InvalidId, InvalidText: an id is none, or the text is empty or too long.
         UserNotFound, ReviewNotFound: there is no such row.
         AccountNotActive: the instructor is inactive or suspended.
         NotTheInstructor: the course's copy beside the review names somebody else.
     """
     if text is not None:
         text = checked_text("text", text, most=_MOST_TEXT)
+    instructor_id = parse_id(instructor_id)
     require_active(session, instructor_id)
     taught = select(CourseReview, Course.instructor_id).join(
         Course, Course.id == CourseReview.course_id
