@@ -211,10 +211,10 @@ def test_no_text_passes_for_a_cursor(text: str) -> None:
 
 def test_a_forged_cursor_holds_no_other_values() -> None:
     forged = {
-        Kind.UUID: (b"[]", b"[1]", b'["x"]', b"{", b"null", b'[[["a"]]]', b"\xff"),
+        Kind.UUID: (b"[]", b"[1]", b'["x"]', b"{", b"null", b'[[["a"]]]', b"\xff", b"[" * 6000),
         Kind.INTEGER: (b"[9223372036854775808]", b'["x"]'),
-        Kind.C_TEXT: (b'["\\u0000"]', b"[5]"),
-        Kind.DECIMAL: (b'["sNaN"]', b'["x"]'),
+        Kind.C_TEXT: (b'["\\u0000"]', b"[5]", b'["\\ud800"]'),
+        Kind.DECIMAL: (b'["sNaN"]', b'["x"]', b'["1E999999"]', b'["1E-999999"]'),
     }
     for kind, bodies in forged.items():
         keys = [OrderKey(User.id.expression, kind)]

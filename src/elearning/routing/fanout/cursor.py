@@ -25,6 +25,7 @@ from elearning.routing.fanout.order import OrderKey
 __all__ = ["name_of", "read_cursor", "write_cursor"]
 
 _LONGEST = 8192
+_MOST_DIGITS = 10_000  # of a number, before or after the point; PostgreSQL has 16,383
 _DIGEST = 9  # bytes; a multiple of three needs no padding
 
 _WRITTEN: dict[Kind, Callable[[Any], object]] = {
@@ -47,7 +48,7 @@ def _integer(value: Any) -> int:
 
 def _decimal(value: Any) -> Decimal:
     number = Decimal(value)
-    if number.is_snan():
+    if number.is_snan() or abs(number.adjusted()) > _MOST_DIGITS:
         raise ValueError
     return number
 
@@ -55,6 +56,7 @@ def _decimal(value: Any) -> Decimal:
 def _text(value: Any) -> str:
     if not isinstance(value, str) or "\0" in value:
         raise ValueError
+    value.encode()  # half a surrogate pair is no text to PostgreSQL
     return value
 
 
@@ -113,7 +115,7 @@ def read_cursor(keys: Sequence[OrderKey], cursor: object, name: bytes) -> list[A
             None if value is None else _READ[key.kind](value)
             for key, value in zip(keys, json.loads(body), strict=True)
         ]
-    except (AttributeError, InvalidOperation, TypeError, ValueError):
+    except (AttributeError, InvalidOperation, RecursionError, TypeError, ValueError):
         raise InvalidPage(problem="holds other values than the order") from None
 
 
