@@ -7,6 +7,7 @@ another, under a lock on the account.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import delete, false, select, true, update
 from sqlalchemy.orm import Session
 
+from elearning.crud.checks import flag
 from elearning.crud.listing import Listing
 from elearning.errors import (
     AccountNotActive,
@@ -42,7 +44,8 @@ _CARDS = (PaymentMethodType.CREDIT_CARD, PaymentMethodType.DEBIT_CARD)
 _WITH_DIGITS = (*_CARDS, PaymentMethodType.BANK_TRANSFER)
 _MONTHS = 12
 _MOST_YEARS = 50
-_LIKE_A_CARD = re.compile(r"[0-9](?:[ -]?[0-9]){11,18}")  # ISO/IEC 7812: 12 to 19 digits
+_DIGITS = re.compile(r"[0-9]+(?:[ -][0-9]+)*")
+_LEAST_OF_A_CARD, _MOST_OF_A_CARD = 12, 19  # digits, ISO/IEC 7812
 
 
 def add_payment_method(  # noqa: PLR0913 - all but two are options
@@ -77,6 +80,7 @@ def add_payment_method(  # noqa: PLR0913 - all but two are options
         TooManyPaymentMethods: the user has 20.
     """
     kind = checked_choice("method_type", method_type, PaymentMethodType)
+    default = flag("default", default)
     _check_digits(kind, last_four)
     _check_expiry(kind, expiry_month, expiry_year)
     brand = _without_number("brand", brand, most=50)
@@ -245,15 +249,29 @@ def _without_number(field: str, value: str | None, *, most: int) -> str | None:
     if value is None:
         return None
     text = checked_text(field, value, most=most)
-    if any(_adds_up(found) for found in _LIKE_A_CARD.findall(text)):
+    if any(_adds_up(number) for number in _like_cards(text)):
         raise InvalidPaymentMethod(
             field=field, problem="holds the number of a card, which only the gateway may store"
         )
     return text
 
 
+def _like_cards(text: str) -> Iterator[str]:
+    """Yield what could be a card's number; other numbers may stand before and behind it."""
+    for found in _DIGITS.findall(text):
+        groups = re.split("[ -]", found)
+        for begin in range(len(groups)):
+            number = ""
+            for group in groups[begin:]:
+                number += group
+                if len(number) > _MOST_OF_A_CARD:
+                    break
+                if len(number) >= _LEAST_OF_A_CARD:
+                    yield number
+
+
 def _adds_up(number: str) -> bool:
     """Tell whether the last digit is right: the Luhn algorithm, ISO/IEC 7812-1, annex B."""
-    digits = [int(sign) for sign in reversed(number) if sign.isdigit()]
+    digits = [int(sign) for sign in reversed(number)]
     doubled = (sum(divmod(2 * digit, 10)) for digit in digits[1::2])
     return (sum(digits[::2]) + sum(doubled)) % 10 == 0
