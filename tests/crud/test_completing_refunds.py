@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from uuid import UUID
 
@@ -20,8 +22,9 @@ from elearning.errors import (
 )
 from elearning.flows import Platform, SimulatedGateway, settle
 from elearning.models import TransactionStatus
-from elearning.routing import RoutingSession
+from elearning.routing import Engines, RoutingSession
 from elearning.testing.factories import TransactionFactory, bound
+from tests.models.support import pid_of, stops_another, until
 
 
 @pytest.fixture
@@ -61,6 +64,33 @@ def test_the_gateway_gives_an_id_once(session: RoutingSession, paid: UUID) -> No
     refund_id = create_refund(session, paid).id
     with pytest.raises(GatewayIdTaken, match="'charge-1'"):
         complete_refund(session, refund_id, "charge-1")
+
+
+@pytest.mark.parametrize("complete", [complete_refund, complete_transaction])
+def test_two_that_use_an_id_at_once(
+    session: RoutingSession, engines: Engines, paid: UUID, complete: Callable[..., object]
+) -> None:
+    with bound(session):
+        if complete is complete_refund:
+            ids = [create_refund(session, paid, amount=10).id for _ in range(2)]
+        else:
+            ids = [TransactionFactory.create().id for _ in range(2)]
+    session.commit()
+
+    def second() -> None:
+        with RoutingSession(engines=engines, region="europe") as own:
+            complete(own, ids[1], "same")
+            own.commit()
+
+    with engines.primary("eu").engine.connect() as watch, ThreadPoolExecutor(1) as thread:
+        complete(session, ids[0], "same")
+        pid = pid_of(session.connection())
+        other = thread.submit(second)
+        until(lambda: other.done() or stops_another(watch, pid))
+        assert not other.done()
+        session.commit()
+        with pytest.raises(GatewayIdTaken, match="'same'"):
+            other.result()
 
 
 async def test_a_refund_is_never_charged(

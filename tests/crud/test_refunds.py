@@ -154,6 +154,18 @@ def test_create_transaction_makes_no_refunds(
             gateway="simulated",
             transaction_type=TransactionType.REFUND,
         )
+    wrong: list[dict[str, Any]] = [
+        {"transaction_type": "gift"},
+        {"transaction_type": {"$ne": 1}},
+        {"course_id": "x"},
+        {"user_id": None},
+    ]
+    given = {"user_id": payment.user_id, "course_id": payment.course_id, "gateway": "simulated"}
+    for values in wrong:
+        with pytest.raises(InvalidInput):
+            create_transaction(session, **given | values)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput):
+        complete_transaction(session, "x", "ref")  # type: ignore[arg-type]
     session.commit()
     assert snapshot() == before
 

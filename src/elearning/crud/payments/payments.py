@@ -9,6 +9,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from elearning.crud.accounts.user_changes import refuse_inactive
+from elearning.crud.checks import refusing
 from elearning.errors import (
     CourseNotFound,
     CourseNotOpen,
@@ -32,7 +33,7 @@ from elearning.models import (
 )
 from elearning.money import to_minor
 from elearning.routing import Reader
-from elearning.text import checked_text
+from elearning.text import checked_choice, checked_text
 
 __all__ = [
     "complete_refund",
@@ -54,7 +55,7 @@ def create_transaction(
     amount: Decimal | int | str | None = None,
     currency: str | None = None,
     payment_method_id: UUID | None = None,
-    transaction_type: TransactionType = TransactionType.PURCHASE,
+    transaction_type: TransactionType | str = TransactionType.PURCHASE,
 ) -> Transaction:
     """Store a pending payment for a course.
 
@@ -70,12 +71,14 @@ def create_transaction(
 
     Raises:
         UnknownCurrency, InvalidAmount: not an amount of money.
-        InvalidInput: a refund.
+        InvalidInput: an id or a text is wrong, or it is a refund.
         UserNotFound, CourseNotFound, PaymentMethodNotFound: no such row.
         AccountNotActive: the user is inactive or suspended.
         CourseNotOpen: the course is a draft or archived.
     """
-    if transaction_type == TransactionType.REFUND:
+    user_id, course_id = parse_id(user_id), parse_id(course_id)
+    transaction_type = checked_choice("transaction_type", transaction_type, TransactionType)
+    if transaction_type is TransactionType.REFUND:
         message = "a refund takes back one payment: make it with create_refund"
         raise InvalidInput(message)
     if amount is None and currency is not None:
@@ -168,16 +171,17 @@ def complete_refund(
     taken = select(Transaction.id).where(
         Transaction.gateway == refund.gateway, Transaction.gateway_transaction_id == reference
     )
+    error = GatewayIdTaken(
+        transaction_id=transaction_id, gateway_transaction_id=reference, gateway=refund.gateway
+    )
     if session.scalar(taken) is not None:
-        raise GatewayIdTaken(
-            transaction_id=transaction_id,
-            gateway_transaction_id=reference,
-            gateway=refund.gateway,
-        )
+        raise error
     refund.status = TransactionStatus.COMPLETED
     refund.gateway_transaction_id = reference
     refund.completed_at = func.clock_timestamp()
-    session.flush()
+    # Somebody else may be using the id at this moment.
+    with refusing(uq_transactions_gateway_transaction_id=error):
+        session.flush()
     return refund
 
 
@@ -192,10 +196,16 @@ def complete_transaction(
         NotAPayment: it is a refund.
         GatewayIdTaken: another payment of the gateway has this id.
     """
+    transaction_id = parse_id(transaction_id)
     reference = checked_text("gateway_transaction_id", gateway_transaction_id, most=200)
-    invoice_id: UUID = session.execute(
-        select(func.complete_transaction(transaction_id, reference))
-    ).scalar_one()
+    taken = GatewayIdTaken(
+        transaction_id=transaction_id, gateway_transaction_id=reference, gateway="its gateway"
+    )
+    # The routine looks for the id, too; somebody else may be using it at this moment.
+    with refusing(uq_transactions_gateway_transaction_id=taken):
+        invoice_id: UUID = session.execute(
+            select(func.complete_transaction(transaction_id, reference))
+        ).scalar_one()
     return invoice_id
 
 
