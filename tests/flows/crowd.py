@@ -41,7 +41,8 @@ LOADING = """
     RETURN (lpad(to_hex(n), 12, '0') || '80038000' || rpad(kind, 12, '0'))::uuid;
 """
 ALWAYS = {
-    "courses": ("sum_course_ratings",),
+    "courses": ("sum_course_ratings", "keep_course_search"),
+    "course_statistics": ("sum_course_ratings",),
     "enrollments": tuple(
         f"update_course_statistics_{event}" for event in ("insert", "update", "delete")
     ),
@@ -61,8 +62,8 @@ FILL = {
     "user_profiles": "(id, user_id) SELECT {user_profiles}, {users}",
     "courses": """
         (id, course_code, slug, title, instructor_id, currency, language, status, published_at,
-         price, max_enrollments)
-        SELECT {courses}, n, n, 'C', {users}, 'EUR', 'en', 'published', now(), 4900, 1000
+         price, max_enrollments, rating_sum, total_ratings)
+        SELECT {courses}, n, n, 'C', {users}, 'EUR', 'en', 'published', now(), 4900, 1000, 400, 100
     """,
     "course_modules": """
         (id, course_id, position, title) SELECT {course_modules}, {courses}, 1, 'M'
@@ -117,6 +118,17 @@ FILL = {
     "course_statistics": """
         (course_id, region_code, enrollments, rating_sum, total_ratings)
         SELECT {courses}, 3, 100, 400, 100
+    """,
+    "course_popularity": "(course_id, enrollments) SELECT {courses}, 100",
+    "course_search": """
+        (course_id, title, document, misspelt, level, language, price, currency, rating)
+        SELECT {courses}, 'c', 'c', 'c', 'beginner', 'en', 4900, 'EUR', 4
+    """,
+    "course_ratings": """
+        (course_id, region_code, rating, number) SELECT {courses}, 3, 4, 100
+    """,
+    "course_months": """
+        (course_id, region_code, month, enrolled) SELECT {courses}, 3, month_of(now()), 100
     """,
 }
 
