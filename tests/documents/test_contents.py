@@ -183,6 +183,8 @@ async def test_what_a_content_cannot_be(
             "views",
         ),
         (lambda: quiz(questions=[QUESTION] * 201), InvalidDocument, "at most 200"),
+        (lambda: add_quiz(new_id("asia"), new_id("asia"), None), InvalidDocument, "valid list"),  # type: ignore[arg-type]
+        (lambda: video(quality_options=5), InvalidDocument, "quality_options: .*valid list"),
         (lambda: quiz(questions=[]), InvalidDocument, "needs questions"),
     ],
 )

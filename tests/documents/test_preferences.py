@@ -139,6 +139,7 @@ async def test_one_field(platform: Platform, field: str, value: Any, expected: A
         ("wishlist.0", 1, UnknownField, r"wishlist\.0"),
         ("user_id", 1, UnknownField, "user_id"),
         (5, 1, UnknownField, "'5'"),
+        ({"$ne": 1}, 1, UnknownField, "ne"),
         ("learning.learning_pace", "warp", InvalidDocument, "learning.learning_pace: .*'slow'"),
         ("learning.learning_pace", None, InvalidDocument, "learning_pace"),
         ("learning.preferred_categories", "x", InvalidDocument, "valid list"),

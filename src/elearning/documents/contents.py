@@ -131,7 +131,7 @@ async def add_video(
         ContentType.VIDEO,
         content_id=content_id,
         video_url=video_url,
-        quality_options=list(quality_options),
+        quality_options=_listed(quality_options),
         duration_seconds=duration_seconds,
         title=title,
         thumbnail_url=thumbnail_url,
@@ -176,10 +176,15 @@ async def add_quiz(
         lesson_id,
         ContentType.QUIZ,
         content_id=content_id,
-        questions=list(questions),
+        questions=_listed(questions),
         duration_seconds=duration_seconds,
         title=title,
     )
+
+
+def _listed(values: object) -> object:
+    """Return what is to be checked as a list."""
+    return list(values) if isinstance(values, Iterable) else values
 
 
 async def get_content(content_id: UUID) -> CourseContent:

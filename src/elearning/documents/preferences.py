@@ -110,7 +110,9 @@ async def set_preference(user_id: UUID, field: str, value: Any) -> Preferences:
         PreferencesNotFound: there are none (yet).
         NodeUnavailable: MongoDB does not answer.
     """
-    changes = checked_changes("preferences", Preferences, {field: value}, under="preferences.")
+    # Whatever was given: a dictionary is no key of one.
+    named = {str(field): value}
+    changes = checked_changes("preferences", Preferences, named, under="preferences.")
     return await _set(user_id, changes)
 
 
