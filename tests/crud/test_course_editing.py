@@ -102,6 +102,7 @@ def test_create_course_is_a_draft_in_the_instructors_region(
         ("日本語 101", "日本語-101"),
         ("हिन्दी", "हिन्दी"),
         ("Ünïcödé", "unicode"),
+        ("Ẹ̀kọ́ Èdè", "eko-ede"),
         ("!!!", ""),
         ("--a--b--", "a-b"),
         ("x" * 30, "x" * 20),

@@ -212,6 +212,7 @@ def test_what_is_wrong_is_said_before_anything_is_written(
     (strange,) = ids_of(session, other_course)[other]
     archive_lesson(session, b)
     far_course, (far,) = [STRANGER], [new_id("asia")]
+    missing: Any = None
     session.commit()
     before = snapshot()
     cases: list[tuple[type[ElearningError], str, Any]] = [
@@ -234,6 +235,7 @@ def test_what_is_wrong_is_said_before_anything_is_written(
         (WrongOrder, "1 of 2", lambda: reorder_modules(session, course_id, [one])),
         (WrongOrder, "one twice", lambda: reorder_modules(session, course_id, [one, one])),
         (WrongOrder, str(other), lambda: reorder_modules(session, course_id, [two, other])),
+        (WrongOrder, "None", lambda: reorder_modules(session, course_id, [one, missing])),
         (WrongOrder, "0 of 1", lambda: reorder_lessons(session, one, [])),
         (WrongOrder, str(b), lambda: reorder_lessons(session, one, [a, b])),
         (WrongOrder, str(c), lambda: reorder_lessons(session, one, [c])),

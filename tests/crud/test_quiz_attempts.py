@@ -123,6 +123,8 @@ def test_an_enrollment_that_is_over(studies: Studies, snapshot: Snapshot) -> Non
         ("1E+999999", "is out of range"),
         ("59.999", "59.999 is too precise"),
         ("1E-999999", "is too precise"),
+        ("1E-999999999", "is too precise"),
+        ("59." + "9" * 40, "is too precise"),
         ("NaN", "is not finite"),
         (Decimal("sNaN"), "is not finite"),
         ("-Infinity", "is not finite"),
@@ -133,7 +135,7 @@ def test_an_enrollment_that_is_over(studies: Studies, snapshot: Snapshot) -> Non
         (True, "of type bool is no Decimal"),
         (None, "of type NoneType is no Decimal"),
     ],
-    ids=range(14),
+    ids=range(16),
 )
 def test_what_is_no_score(session: RoutingSession, score: Any, problem: str) -> None:
     with served(session.engines) as nodes, pytest.raises(InvalidScore, match=problem):  # type: ignore[arg-type]

@@ -142,6 +142,8 @@ def slug_of(title: str, *, most: int) -> str:
     """
     words: list[str] = []
     for character in unicodedata.normalize("NFC", title):
+        if words and words[-1].isascii() and unicodedata.category(character)[0] == "M":
+            continue  # one more accent, as in Yoruba
         plain = unicodedata.normalize("NFKD", character)
         kept = plain[0] if plain[0].isascii() and plain[0].isalnum() else character
         # Marks too: in many scripts they are the vowels.

@@ -124,9 +124,10 @@ def same_set(
     """
     order = list(order)
     there = set(present)
-    strange = next((one for one in order if one not in there), None)
-    if strange is not None:
-        problem = f"names {strange!s:.80}, which is none of them"
+    # None can be one of them.
+    strange = [one for one in order if one not in there]
+    if strange:
+        problem = f"names {strange[0]!s:.80}, which is none of them"
     elif len(set(order)) < len(order):
         problem = "names one twice"
     elif len(order) < len(there):

@@ -206,10 +206,10 @@ def _checked_score(score: Decimal | int | str) -> Decimal:
         raise InvalidScore(score=value, problem="is not finite")
     if not 0 <= value <= _ALL:
         raise InvalidScore(score=f"{value:.20g}", problem="is out of range")
-    cents = value.scaleb(_DECIMALS)
-    if cents != cents.to_integral_value():
+    # Not by arithmetic, which rounds to 28 digits.
+    if value != round(value, _DECIMALS):
         raise InvalidScore(score=f"{value:.20g}", problem="is too precise")
-    return value.quantize(Decimal("0.01"))
+    return round(value, _DECIMALS)
 
 
 def _check_answers(answers: Any) -> None:
