@@ -16,7 +16,7 @@ from tests.snapshots import Snapshot
 pytest_plugins = ["elearning.testing.plugin"]
 
 # What `make test` tries is the same each time; `make chaos` tries other things.
-chance.register_profile("repeatable", derandomize=True, database=None)
+chance.register_profile("repeatable", derandomize=True, database=None, deadline=None)
 if not FULL:
     chance.load_profile("repeatable")
 

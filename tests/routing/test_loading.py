@@ -20,7 +20,7 @@ from sqlalchemy.orm import (
     subqueryload,
 )
 
-from elearning.crud import NewUser, complete_transaction, create_refund
+from elearning.crud import NewUser, complete_transaction, create_refund, create_user_token
 from elearning.email_hash import email_hash, home_of_hash
 from elearning.flows import (
     Platform,
@@ -47,6 +47,7 @@ from elearning.models import (
 from elearning.routing import Engines, RoutingSession, Token
 from elearning.testing.copies import wait_copied
 from elearning.testing.factories import (
+    CertificateFactory,
     CourseCategoryFactory,
     CourseFactory,
     CourseLessonFactory,
@@ -56,6 +57,8 @@ from elearning.testing.factories import (
     EnrollmentFactory,
     LessonProgressFactory,
     PaymentMethodFactory,
+    QuizAttemptFactory,
+    ReviewReportFactory,
     TransactionFactory,
     UserFactory,
     UserProfileFactory,
@@ -92,8 +95,12 @@ def asia(engines: Engines, empty_databases: None, switches: Switches) -> dict[ty
         category = CourseCategoryFactory.create(region="asia", parent=root)
         course = CourseFactory.create(instructor__region="asia", category=category)
         enrollment = EnrollmentFactory.create(user=user, course=course)
-        LessonProgressFactory.create(enrollment=enrollment)
-        CourseReviewFactory.create(enrollment=enrollment, course=course)
+        worked = LessonProgressFactory.create(enrollment=enrollment)
+        QuizAttemptFactory.create(enrollment=enrollment, lesson=worked.lesson)
+        CertificateFactory.create(enrollment=enrollment)
+        review = CourseReviewFactory.create(enrollment=enrollment, course=course)
+        ReviewReportFactory.create(review=review)
+        create_user_token(session, user.id, "password_reset")
         CoursePrerequisiteFactory.create(course=course)
         payment = TransactionFactory.create(user=user, course=course, payment_method=card)
         complete_transaction(session, payment.id, "gateway-1")
