@@ -16,7 +16,7 @@ demo: venv ## three shards, their replicas and MongoDB on this machine, and what
 
 test: venv ## all tests and their coverage, or some: make test PYTEST_ARGS='-k claims'
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(if $(PYTEST_ARGS),$(PYTEST_ARGS),--numprocesses 3 --dist loadfile)
+	$(BIN)/coverage run -m pytest $(if $(PYTEST_ARGS),$(PYTEST_ARGS),--numprocesses 3 --dist loadfile --no-loadscope-reorder)
 	@$(BIN)/coverage combine --quiet
 	@if [ -z "$$PYTEST_ARGS" ]; then $(BIN)/coverage report; fi
 

@@ -1,8 +1,8 @@
 """Writes what follows from the code: ``make docs``.
 
-That is docs/reference.md, and the catalog that ``elearning migrate --check`` compares shards
-with, read from a database of its own. With ``--check`` it writes nothing and fails where the
-reference is not up to date; for the catalog, a test does so.
+That is docs/reference.md, docs/operations.md, and the catalog that ``elearning migrate --check``
+compares shards with, read from a database of its own. With ``--check`` it writes nothing and fails
+where a page is not up to date; for the catalog, a test does so.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import sys
 from pathlib import Path
 
+import operations  # beside this script
 from sqlalchemy import Table
 
 from elearning import config, errors
@@ -20,7 +21,7 @@ from elearning.models import Base, States
 
 ROOT = Path(__file__).resolve().parents[1]
 CATALOG = ROOT / "src" / "elearning" / "cluster" / "migrations" / "catalog.json"
-TARGET = Path(__file__).with_name("reference.md")
+REFERENCE = Path(__file__).with_name("reference.md")
 MODULES = (
     "elearning.regions",
     "elearning.certificate_code",
@@ -124,17 +125,21 @@ def catalog() -> dict[str, str]:
 
 
 def main() -> int:
-    """Write the page, or check it."""
-    text = reference()
+    """Write the pages, or check them."""
+    pages = {REFERENCE: reference(), operations.TARGET: operations.operations_page()}
     if "--check" in sys.argv:
-        current = TARGET.read_text("utf-8") if TARGET.exists() else ""
-        if current != text:
-            print(f"{TARGET.name} is not up to date: run 'make docs'")
-            return 1
-        return 0
-    TARGET.write_text(text, "utf-8")
+        old = [
+            target.name
+            for target, text in pages.items()
+            if not target.exists() or target.read_text("utf-8") != text
+        ]
+        if old:
+            print(f"{' and '.join(old)} not up to date: run 'make docs'")
+        return 1 if old else 0
+    for target, text in pages.items():
+        target.write_text(text, "utf-8")
     CATALOG.write_text(json.dumps(catalog(), indent=1, ensure_ascii=False) + "\n", "utf-8")
-    print(f"wrote {TARGET} and {CATALOG}")
+    print(f"wrote {', '.join(map(str, pages))} and {CATALOG}")
     return 0
 
 

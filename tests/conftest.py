@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import re
 import sys
+import threading
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings as chance
@@ -23,15 +28,58 @@ if not FULL:
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
-    """Measure no coverage of the very last teardown.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Measure no coverage in what tries a lot by chance or is long for another reason.
 
-    There, greenlets are collected that asyncio has left, and coverage's tracer, which keeps them
-    in a weak dictionary, was seen to trace the dictionary's own cleaning without end.
+    The tracer more than doubles the time that Python takes, and other tests run the same lines.
     """
-    if nextitem is None:
+    if sys.gettrace() is None or item.get_closest_marker("unmeasured") is None:
+        return (yield)
+    tracers, children = (sys.gettrace(), threading.gettrace()), os.environ.pop(_OF_CHILDREN, None)
+    sys.settrace(None)
+    threading.settrace(None)  # type: ignore[arg-type]  # as before anybody has set one
+    try:
+        return (yield)
+    finally:
+        if children is not None:
+            os.environ[_OF_CHILDREN] = children
+        threading.settrace(tracers[1])  # type: ignore[arg-type]
+        sys.settrace(tracers[0])
+        _nothing()
+
+
+_OF_CHILDREN = "COVERAGE_PROCESS_CONFIG"
+
+
+def _untraced(phase: str, _: object) -> None:
+    """Measure no coverage of what is collected as garbage.
+
+    Greenlets are, which asyncio has left; coverage's tracer, which keeps them in a weak
+    dictionary, was seen to trace the dictionary's own cleaning without end.
+    """
+    if phase == "start":
+        _tracers.append(sys.gettrace())
         sys.settrace(None)
+        return
+    sys.settrace(_tracers.pop())
+    _nothing()
+
+
+def _nothing() -> None:
+    """Let a tracer in C begin: with a call.
+
+    That one returns, and so does the function that calls it: the tracer, which has seen the call
+    of the beginning but no return of it, is even again.
+    """
+
+
+_tracers: list[Any] = []
+
+
+def pytest_configure() -> None:
+    if sys.gettrace() is not None:
+        gc.callbacks.append(_untraced)
 
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")

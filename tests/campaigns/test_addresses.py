@@ -22,6 +22,8 @@ from tests.campaigns.claims_crowd import Crowd, databases_of
 from tests.campaigns.claims_steps import EMAIL_STEPS, choose_kills
 from tests.campaigns.conftest import FULL
 
+pytestmark = pytest.mark.unmeasured
+
 ADDRESSES = 500 if FULL else 80
 AT_ONCE = 20 if FULL else 10
 DYING = 3  # of six

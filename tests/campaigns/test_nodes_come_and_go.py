@@ -28,6 +28,8 @@ from elearning.testing.switches import Switches
 from tests.campaigns.conftest import FULL
 from tests.routing.loss import with_limits
 
+pytestmark = pytest.mark.unmeasured
+
 WORKERS = 6
 FAULTS = 120 if FULL else 8
 LIMITS = Limits(check_interval=0.2, max_silence=0.8)

@@ -24,6 +24,8 @@ from elearning.testing.switches import Switches
 from tests.campaigns.conftest import FULL
 from tests.served import served
 
+pytestmark = pytest.mark.unmeasured
+
 WORKERS = 8
 PAIRS = 10_000 if FULL else 1_200
 SHARDS = ("na", "eu", "asia")

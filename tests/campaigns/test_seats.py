@@ -26,6 +26,8 @@ from tests.campaigns.claims_steps import SEAT_STEPS, Kill, choose_kills
 from tests.campaigns.claims_world import World, make_world
 from tests.campaigns.conftest import FULL
 
+pytestmark = pytest.mark.unmeasured
+
 ROUNDS = 200 if FULL else 10
 CLIENTS = 8
 DYING = 4 if FULL else 3  # of the clients, in each round

@@ -293,6 +293,8 @@ def test_stale_edits_are_refused(session: RoutingSession, engines: Engines) -> N
         other.commit()
         with pytest.raises(StaleEdit, match=str(course_id)):
             update_course(other, course_id, row_version=version, title="Late")
+        with pytest.raises(StaleEdit):
+            update_course(other, course_id, row_version=[], title="Odd")  # type: ignore[arg-type]
     # This session has read it before, and says nothing of a version.
     with pytest.raises(StaleEdit):
         update_course(session, course_id, title="Mine")

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select
 
 from elearning.crud import CourseFilters, CourseHit, course_facets, search_courses
+from elearning.crud.catalog import course_search
+from elearning.crud.catalog.course_filters import NO_FILTERS
 from elearning.errors import InvalidAmount, InvalidPage, InvalidText, UnknownCurrency
 from elearning.ids import new_id
 from elearning.models import Course, CourseLevel, CoursePopularity, CourseSearch, CourseStatus
 from elearning.regions import Region
 from elearning.routing import Engines, ReadSession, RoutingSession
+from elearning.routing.fanout.cursor import write_cursor
 from elearning.testing.factories import CourseCategoryFactory, bound
 from tests.crud.catalog import count, make_course, shelve
 from tests.served import served
@@ -195,6 +199,45 @@ def test_pages_of_misspelt_words(session: RoutingSession) -> None:
     assert [len(page) for page in pages] == [2, 2, 1]
 
 
+@pytest.mark.parametrize("before", [2, 20])
+@pytest.mark.parametrize("after", [2, 20])
+def test_of_too_many_descriptions_the_newest_come_first(
+    session: RoutingSession, monkeypatch: pytest.MonkeyPatch, before: int, after: int
+) -> None:
+    """A page goes on in the order of the one before, however many have come or gone since."""
+    in_title = make_course(session, "Knots").id
+    ids = [
+        make_course(session, f"Boats {number}", description="knots " * (1 + number % 3)).id
+        for number in range(9)
+    ]
+    monkeypatch.setattr(course_search, "_MOST_RANKED", before)
+    page = search_courses(session, "knots", size=4)
+    found = list(page.items)
+    monkeypatch.setattr(course_search, "_MOST_RANKED", after)
+    while page.next is not None:
+        page = search_courses(session, "knots", size=3, after=page.next)
+        found += page.items
+    first, *others = found
+    assert first.course.id == in_title
+    assert {hit.course.id for hit in others} == set(ids)
+    assert len(others) == len(ids)
+    if before == 2:
+        assert [hit.rank for hit in others] == [0] * len(ids)
+        assert [hit.course.id for hit in others] == ids[::-1]
+    else:
+        ranks = [hit.rank for hit in others]
+        assert ranks == sorted(ranks, reverse=True)
+        assert ranks[0] > ranks[-1] > 0
+
+
+@pytest.mark.parametrize("values", [(None, UUID(int=0)), (5, None)])
+def test_a_forged_cursor(session: RoutingSession, values: tuple[Any, Any]) -> None:
+    make_course(session, "Knots")
+    after = write_cursor(course_search._KEYS, values, f"search 'knots' {NO_FILTERS!r}".encode())
+    with pytest.raises(InvalidPage):
+        search_courses(session, "knots", after=after)
+
+
 def test_a_cursor_is_of_its_search(session: RoutingSession) -> None:
     for _ in range(3):
         make_course(session, "Python knots")
@@ -246,15 +289,15 @@ def test_courses_of_all_regions_are_found_from_all_regions_on_the_replica_there(
         ):
             found = search_courses(session, "knot")
             assert {hit.course.title for hit in found.items} == {f"Knots {each}" for each in Region}
-            # The query, titles, and descriptions, for the page is not full.
-            assert nodes == [f"{engines.home(region)}-replica-1"] * 3
+            # The query, titles, and, for the page is not full, how many descriptions, and which.
+            assert nodes == [f"{engines.home(region)}-replica-1"] * 4
             nodes.clear()
             assert len(search_courses(session, "knot", size=2).items) == 2
             assert course_facets(session, "knots").total == len(Region)
             assert nodes == [f"{engines.home(region)}-replica-1"] * 4
             nodes.clear()
             search_courses(session, "knost")
-            assert nodes == [f"{engines.home(region)}-replica-1"] * 5
+            assert nodes == [f"{engines.home(region)}-replica-1"] * 6
 
 
 def test_what_each_shard_fills_for_itself_is_as_near_as_a_copy(engines: Engines) -> None:

@@ -23,6 +23,8 @@ from elearning.crud import (
 from elearning.routing import Engines, RoutingSession
 from tests.crud.editing import lessons_of, modules_of, new_course
 
+pytestmark = pytest.mark.unmeasured
+
 VIDEO = NewLesson(title="L", lesson_type="video")
 NUMBER = st.integers(0, 99)
 KINDS = [

@@ -118,7 +118,7 @@ KEYS: dict[str, tuple[ColumnElement[Any], Callable[[Person], Any]]] = {
 
 
 @chosen(
-    max_examples=25,
+    max_examples=15,
     derandomize=True,
     deadline=None,
     database=None,

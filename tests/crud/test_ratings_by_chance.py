@@ -26,6 +26,8 @@ from elearning.models import Course, CourseReview
 from elearning.routing import Engines, RoutingSession
 from tests.crud.reviewing import Classroom, make_classroom
 
+pytestmark = pytest.mark.unmeasured
+
 PEOPLE = 3
 Step = tuple[str, int, int]
 

@@ -193,7 +193,7 @@ def test_addresses_are_searched_by_their_beginning(
 
 
 @chosen(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -255,11 +255,11 @@ def test_a_page_is_a_range_of_an_index(
     for index, listing in (
         ("idx_users_created_at", list_users()),
         ("idx_users_created_at", list_users(since=START)),
-        # Of a dozen accounts either index is as good: that of all has the same order.
+        # Of a dozen accounts that of all, in the same order, is as good as one of a part of them.
         ("idx_users_(region|created_at)", list_users(region="africa")),
-        ("idx_users_user_type", list_users(user_type="student", status="active")),
-        ("idx_users_staff", list_users(user_type="instructor")),
-        ("idx_users_status", list_users(status="inactive")),
+        ("idx_users_(user_type|created_at)", list_users(user_type="student", status="active")),
+        ("idx_users_(staff|created_at)", list_users(user_type="instructor")),
+        ("idx_users_(status|created_at)", list_users(status="inactive")),
         ("idx_users_name", list_users(order="name")),
         ("idx_users_email_prefix", list_users(order="email")),
         ("idx_users_name", list_users(search="l")),

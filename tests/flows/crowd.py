@@ -32,7 +32,11 @@ KINDS = {
     "invoices": "5",
 }
 """A digit for each table, so that the ids of row n differ."""
-BIG = {*KINDS, "outbox", "claims", "claim_outcomes", "course_seats", "waitlist"}
+BIG = {
+    *KINDS,
+    *("outbox", "claims", "claim_outcomes", "course_seats", "waitlist"),
+    *("course_statistics", "course_popularity", "course_search", "course_ratings", "course_months"),
+}
 
 LOADING = """
     SET session_replication_role = replica;
@@ -122,7 +126,8 @@ FILL = {
     "course_popularity": "(course_id, enrollments) SELECT {courses}, 100",
     "course_search": """
         (course_id, title, document, misspelt, level, language, price, currency, rating)
-        SELECT {courses}, 'c', 'c', 'c', 'beginner', 'en', 4900, 'EUR', 4
+        SELECT {courses}, {words}, {words}, misspellings('course' || n % 1000),
+            'beginner', 'en', 4900, 'EUR', 4
     """,
     "course_ratings": """
         (course_id, region_code, rating, number) SELECT {courses}, 3, 4, 100
@@ -131,6 +136,10 @@ FILL = {
         (course_id, region_code, month, enrolled) SELECT {courses}, 3, month_of(now()), 100
     """,
 }
+
+
+# A hundred courses have each word.
+_WORDS = "format('''course%s'':1A ''/english''', n % 1000)::tsvector"
 
 
 def row_id(table: str, number: int) -> UUID:
@@ -151,6 +160,7 @@ def crowded_shard() -> Iterator[Settings]:
         f"{table}_taken": f"pg_temp.id('{kind}', 1 + n % {COURSES})"
         for table, kind in KINDS.items()
     }
+    ids["words"] = _WORDS
     with migrated_cluster(topology=own) as (cluster, settings):
         shard = settings.shard("eu")
         with connect(make_url(cluster.url("eu-primary", "postgres"))) as root:

@@ -1,4 +1,4 @@
-"""No flow reads a table from end to end: at 100,000 rows each statement goes by an index."""
+"""Nothing reads a table from end to end: at 100,000 rows each statement goes by an index."""
 
 from __future__ import annotations
 
@@ -56,7 +56,10 @@ from elearning.models import (
     User,
 )
 from tests.flows.crowd import BIG, crowded_shard, row_id, taken_by
+from tests.flows.operations import OPERATIONS
 from tests.flows.plans import Plans
+
+pytestmark = pytest.mark.unmeasured
 
 TIMES = 8
 """More than five: from then on a statement may have one plan for all values."""
@@ -238,8 +241,8 @@ READS: dict[Flow, set[str]] = {
     moves: {"users", "claims", "claim_outcomes"},
     recovers: {"enrollments", "claims", "claim_outcomes"},
     leaves: {"users", "user_profiles", "enrollments", "payment_methods", "transactions", "courses"},
-}
-"""The flows, and tables that each must be seen to touch."""
+} | OPERATIONS
+"""The flows and operations, and tables that each must be seen to touch."""
 
 
 @pytest.mark.parametrize("flow", READS, ids=lambda flow: flow.__name__)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tracemalloc
 
+import pytest
 from sqlalchemy import Engine
 
 from elearning.importing.oulad import import_oulad
 from tests.importing.dataset import FILES, Dataset
 
+pytestmark = pytest.mark.unmeasured
 ROWS = 40_000  # kept in memory, they take 16 MB
 MEGABYTE = 2**20
 

@@ -20,6 +20,8 @@ from elearning.testing.databases import CleanDatabases, migrated_cluster, wait_c
 from elearning.testing.switches import Switches
 from tests.mesh.support import add_course, catalog, reconciled, rows, titles, told, until
 
+pytestmark = pytest.mark.unmeasured
+
 REGIONS = tuple(Region)
 NA, EU = (1, 2), (3, 4, 5, 6)
 

@@ -27,6 +27,8 @@ from elearning.testing.factories import (
 from tests.migrations.support import alembic, drifts, execute, hosted, revision, rows, until
 from tests.snapshots import connect
 
+pytestmark = pytest.mark.unmeasured
+
 REGION = Region.EUROPE  # on the shard na of these databases
 
 

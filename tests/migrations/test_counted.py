@@ -31,6 +31,8 @@ from elearning.testing.factories import (
 )
 from tests.migrations.support import alembic, rows
 
+pytestmark = pytest.mark.unmeasured
+
 REGIONS = (Region.EUROPE, Region.AFRICA)  # both on the shard na of these databases
 COUNTED = {
     "course_search": "SELECT to_jsonb(course_search)::text FROM course_search",

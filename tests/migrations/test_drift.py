@@ -19,6 +19,8 @@ from tests.migrations.support import (
     superuser,
 )
 
+pytestmark = pytest.mark.unmeasured
+
 STRANGE_TRIGGER = (
     "CREATE TRIGGER refuse_misrouted_row BEFORE UPDATE ON users "
     "FOR EACH ROW EXECUTE FUNCTION refuse_misrouted_row()"

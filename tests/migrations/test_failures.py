@@ -166,7 +166,7 @@ def test_a_table_that_is_locked_fails_one_revision(blank: Settings, known: Known
     with connect(na.owner_url) as one, connect(eu.owner_url) as other:
         for connection in (one, other):
             # Where nothing else ends the wait, this does.
-            connection.execute("SET idle_in_transaction_session_timeout = '20s'")
+            connection.execute("SET idle_in_transaction_session_timeout = '90s'")
             connection.execute("BEGIN")
         # 0002 leaves the counters alone, 0003 does not. The regions are read before, and written
         # after the last revision.
@@ -179,7 +179,7 @@ def test_a_table_that_is_locked_fails_one_revision(blank: Settings, known: Known
             f"shard {name}: stopped at {after}: canceling statement due to lock timeout"
         )
         assert (result.before, result.after, result.applied) == (before, after, applied)
-        assert 5 <= result.seconds < 15
+        assert 5 <= result.seconds < 60
     assert revision(na) == "0002"
     assert schema(na) == known["0002"]
     again = by_shard(migrate(blank))

@@ -26,6 +26,8 @@ from tests.migrations.support import (
     until,
 )
 
+pytestmark = pytest.mark.unmeasured
+
 ALL = len(REVISIONS)
 
 # Kills itself on the second shard: at the statement that records a revision, which is the last

@@ -27,6 +27,8 @@ from tests.migrations.support import (
 )
 from tests.snapshots import connect
 
+pytestmark = pytest.mark.unmeasured
+
 FENCE = re.compile(r"^```(\w+) (\w+)(?: ([^\n]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COPIED = ("alembic", "alembic.ini", "docs", "src")
 SHIPPED = """

@@ -24,6 +24,8 @@ from tests.migrations.support import (
     superuser,
 )
 
+pytestmark = pytest.mark.unmeasured
+
 on_both = pytest.mark.parametrize("fresh", ["asia", "oldest"], indirect=True)
 
 

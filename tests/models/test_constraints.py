@@ -14,6 +14,8 @@ from elearning.models import Base
 from tests.models.test_foreign_keys import DANGLING
 from tests.models.world import World, insert_copy
 
+pytestmark = pytest.mark.unmeasured
+
 Changes = dict[str, Any]
 
 HASH = "$argon2id$hash"

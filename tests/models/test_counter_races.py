@@ -16,6 +16,8 @@ from tests.models.counted import counters, differences
 from tests.models.running import make_running
 from tests.models.support import pid_of, scalar, stops_another, until
 
+pytestmark = pytest.mark.unmeasured
+
 THREADS = 4
 EACH = 8
 FOLD = text("SELECT fold_platform_counters()")

@@ -33,6 +33,8 @@ from elearning.testing.factories import (
 )
 from tests.models.counted import differences
 
+pytestmark = pytest.mark.unmeasured
+
 PEOPLE, COURSES, LESSONS = 4, 2, 2
 MONTHS = ("2023-12-31 23:59:59+00", "2024-01-01 00:00+00", "2024-02-29 12:00+05")
 Step = tuple[str, int, int, int]
@@ -180,7 +182,7 @@ def session(engines: Engines, nobody: None) -> Iterator[RoutingSession]:
 
 @given(st.lists(STEPS, min_size=5, max_size=30))
 @settings(
-    max_examples=20,
+    max_examples=12,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

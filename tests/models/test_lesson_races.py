@@ -20,6 +20,8 @@ from elearning.testing.factories import UserFactory, bound
 from tests.models.running import Running, make_running, miscounted
 from tests.models.support import pid_of, stops_another, until
 
+pytestmark = pytest.mark.unmeasured
+
 
 @pytest.fixture
 def running(session: RoutingSession) -> Running:

@@ -23,6 +23,8 @@ from elearning.routing import Engines, RoutingSession
 from elearning.testing.factories import UserFactory, bound
 from tests.models.running import Running, make_running, miscounted
 
+pytestmark = pytest.mark.unmeasured
+
 STUDENTS = 3
 LESSONS = 4
 Step = tuple[str, int, int]
@@ -78,7 +80,7 @@ def take(running: Running, users: list[UUID], step: Step) -> None:
 
 @given(st.lists(STEPS, min_size=5, max_size=40))
 @settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

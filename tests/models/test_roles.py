@@ -27,6 +27,8 @@ from tests.models.test_grants import REPLICATOR
 from tests.models.world import World, columns_of, insert_copy
 from tests.snapshots import connect
 
+pytestmark = pytest.mark.unmeasured
+
 TABLES = sorted(Base.metadata.tables)
 
 

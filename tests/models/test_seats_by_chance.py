@@ -17,6 +17,8 @@ from elearning.ids import new_id
 from elearning.routing import Engines, RoutingSession
 from tests.models.seats import Seats, make_seats, wrong
 
+pytestmark = pytest.mark.unmeasured
+
 PEOPLE = 4
 Step = tuple[str, int, int]
 
@@ -109,7 +111,7 @@ def waits_in_vain(session: RoutingSession) -> list[Any]:
 
 @given(st.lists(STEPS, min_size=5, max_size=40))
 @settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -91,6 +91,8 @@ def test_a_pool_that_is_exhausted_says_so(settings: Settings) -> None:
         assert second.scalar(text("SELECT 1")) == 1
 
 
+# All in one loop: traced, it has no time for its connections.
+@pytest.mark.unmeasured
 async def test_two_hundred_tasks_and_a_shard_that_hangs(
     proxies: Proxies, users: dict[str, UUID]
 ) -> None:

@@ -38,6 +38,8 @@ from tests.routing.parity.world import (
     outcome,
 )
 
+pytestmark = pytest.mark.unmeasured
+
 
 def scenarios_of(*modules: ModuleType) -> list[Any]:
     return [

@@ -25,6 +25,8 @@ from elearning.testing.factories import UserFactory, bound
 from elearning.testing.switches import Switches
 from tests.served import served
 
+pytestmark = pytest.mark.unmeasured
+
 USERS = len(Region) * 2
 
 some_user = st.integers(0, USERS - 1)
@@ -238,7 +240,7 @@ def play(world: World, region: Region, todo: list[tuple[str, int]]) -> None:  # 
 
 
 @settings(
-    max_examples=150,
+    max_examples=80,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import func, select
 
 from elearning.ids import region_of
@@ -16,6 +17,8 @@ from elearning.models import (
 )
 from elearning.routing import RoutingSession
 from elearning.testing.sample import SampleSizes, make_sample
+
+pytestmark = pytest.mark.unmeasured
 
 
 def test_a_school_by_chance(session: RoutingSession) -> None:

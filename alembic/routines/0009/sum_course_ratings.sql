@@ -44,6 +44,8 @@ BEGIN
     IF current_setting('session_replication_role') = 'replica' AND pg_trigger_depth() = 1 THEN
         -- All shards count for the same courses, each in the order of its own transactions.
         PERFORM pg_advisory_xact_lock(hashtextextended('sum_course_ratings', 0));
+        -- And before its popularity the course, as whoever enrolls or adds a lesson locks them.
+        PERFORM FROM courses WHERE id = v_course_id FOR NO KEY UPDATE;
     END IF;
     IF v_total <> 0 OR v_ratings <> 0 THEN
         IF current_setting('session_replication_role') <> 'replica'

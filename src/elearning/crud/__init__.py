@@ -45,26 +45,27 @@ from elearning.crud.accounts.users import (
 )
 from elearning.crud.catalog.categories import (
     CategoryChanges,
-    CategoryNode,
-    CategoryStep,
     NewCategory,
-    category_branch,
-    category_breadcrumbs,
-    category_tree,
     create_category,
-    list_categories,
     move_category,
     update_category,
 )
+from elearning.crud.catalog.category_tree import (
+    CategoryNode,
+    CategoryStep,
+    category_branch,
+    category_breadcrumbs,
+    category_tree,
+    list_categories,
+)
 from elearning.crud.catalog.course_editing import (
-    CourseChanges,
-    NewCourse,
     archive_course,
     create_course,
     list_instructor_courses,
     publish_course,
     update_course,
 )
+from elearning.crud.catalog.course_fields import CourseChanges, NewCourse
 from elearning.crud.catalog.course_filters import (
     CourseFilters,
 )

@@ -30,6 +30,7 @@ __all__ = [
     "moment",
     "one_of",
     "one_uuid",
+    "refuse_stale",
     "refusing",
     "slug_of",
     "text_of",
@@ -179,6 +180,16 @@ def refusing(**errors: ElearningError) -> Iterator[None]:
         if ours is None:
             raise
         raise ours from error
+
+
+def refuse_stale(row: Global, row_version: object) -> None:
+    """Refuse an edit that was decided on another version of the row; None: on whichever.
+
+    Raises:
+        StaleEdit: somebody else has changed it meanwhile.
+    """
+    if row_version is not None and row_version != row.row_version:
+        raise StaleEdit(thing=type(row).__name__, id=row.id)
 
 
 def flush_edit(session: Session, row: Global, **errors: ElearningError) -> None:

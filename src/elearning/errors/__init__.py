@@ -22,7 +22,7 @@ ElearningError
 │   ├── AlreadyReviewed, NotTheInstructor, OwnReview, TooManyPaymentMethods
 │   ├── EmailTaken, AlreadyEnrolled, CourseFull, CourseNotOpen, EnrollmentClosed
 │   ├── EnrollmentNotActive, TransactionNotPending, GatewayIdTaken
-│   ├── RefundRefused, NotAPayment, InvoiceMissing, IsolationTooHigh
+│   ├── RefundRefused, NotAPayment, InvoiceMissing, IsolationTooHigh, Deadlock
 │   ├── MisroutedRow, CopiedRow, IllegalStep, FixedColumn
 │   ├── CourseNotCopied, PrerequisitesMissing, SeatNotClaimed, SeatsFree
 │   ├── ClaimReleased, ClaimTooOld, UserHasPayments
@@ -73,6 +73,7 @@ from elearning.errors.conflict import (
     CourseFull,
     CourseNotCopied,
     CourseNotOpen,
+    Deadlock,
     EmailTaken,
     EnrollmentClosed,
     EnrollmentNotActive,
@@ -210,6 +211,7 @@ __all__ = [
     "CourseTooLong",
     "CrossShardRead",
     "CrossShardWrite",
+    "Deadlock",
     "ElearningError",
     "EmailTaken",
     "EnrollmentClosed",

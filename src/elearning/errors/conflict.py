@@ -17,6 +17,7 @@ __all__ = [
     "CourseFull",
     "CourseNotCopied",
     "CourseNotOpen",
+    "Deadlock",
     "EmailTaken",
     "EnrollmentClosed",
     "EnrollmentNotActive",
@@ -47,6 +48,15 @@ __all__ = [
 
 class Conflict(ElearningError):
     """The input is sound, but the stored state does not allow it."""
+
+
+class Deadlock(Conflict):
+    """Two transactions waited for each other (40P01), and nothing of this one is stored."""
+
+    template = (
+        "{node}: this transaction and another one waited for each other, and PostgreSQL ended "
+        "this one: roll back, and do it again"
+    )
 
 
 class EmailTaken(Conflict):

@@ -11,11 +11,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from psycopg import Error
-from psycopg.errors import CheckViolation, InsufficientPrivilege, NotNullViolation
+from psycopg.errors import (
+    CheckViolation,
+    DeadlockDetected,
+    InsufficientPrivilege,
+    NotNullViolation,
+)
 from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import StatementError
 
-from elearning.errors import ElearningError, NotPermitted
+from elearning.errors import Deadlock, ElearningError, NotPermitted
 from elearning.text import first_line
 
 if TYPE_CHECKING:
@@ -56,6 +61,8 @@ def failure_handler(node: Node, user: str) -> Callable[[ExceptionContext], None]
             raise node.unavailable(first_line(error)) from error
         if isinstance(error, InsufficientPrivilege):
             raise NotPermitted(node=node.name, role=user, problem=first_line(error)) from error
+        if isinstance(error, DeadlockDetected):
+            raise Deadlock(node=node.name) from error
         if isinstance(error, CheckViolation | NotNullViolation):
             _hide_row(error, context.sqlalchemy_exception)
         if isinstance(error, Error) and (ours := _BY_SQLSTATE.get(state)):

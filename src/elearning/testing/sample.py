@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from elearning.crud import complete_transaction, create_transaction, enroll_user
-from elearning.models import CourseLevel, LessonType
+from elearning.models import Course, CourseLevel, LessonType
 from elearning.regions import Region
 from elearning.testing.factories import (
     CourseCategoryFactory,
@@ -89,17 +89,25 @@ class _Maker:
                 price_minor=100 * self._chance.randint(0, 200),
             )
             made.courses.append(course.id)
-            for position in range(1, 1 + self._chance.randint(*sizes.modules)):
-                module = CourseModuleFactory.create(course=course, position=position)
-                for place in range(1, 1 + self._chance.randint(*sizes.lessons)):
-                    CourseLessonFactory.create(
-                        module=module,
-                        position=place,
-                        lesson_type=self._chance.choice(list(LessonType)),
-                    )
+            self._fill(course)
         self._enroll()
         self._pay()
         return made
+
+    def _fill(self, course: Course) -> None:
+        """Give a course its lessons, in a few statements: they are most of all rows."""
+        for position in range(1, 1 + self._chance.randint(*self._sizes.modules)):
+            module = CourseModuleFactory.build(course=course, position=position)
+            self._session.add(module)
+            self._session.add_all(
+                CourseLessonFactory.build(
+                    module=module,
+                    position=place,
+                    lesson_type=self._chance.choice(list(LessonType)),
+                )
+                for place in range(1, 1 + self._chance.randint(*self._sizes.lessons))
+            )
+        self._session.flush()
 
     def _enroll(self) -> None:
         pairs = len(self._made.students) * len(self._made.courses)

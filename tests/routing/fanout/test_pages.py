@@ -28,6 +28,8 @@ from elearning.routing.fanout.order import OrderKey
 from tests.routing.fanout.comparing import told
 from tests.routing.fanout.queries import COLUMNS, SOURCES
 
+pytestmark = pytest.mark.unmeasured
+
 NEWER = datetime(2025, 1, 1, tzinfo=UTC)
 
 ORDERS: dict[str, Any] = {

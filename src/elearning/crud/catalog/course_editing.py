@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
-from typing import Any, TypedDict, Unpack
+from typing import Unpack
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from elearning.crud.catalog.course_fields import (
+    CHECKS,
+    LONGEST_SLUG,
+    CourseChanges,
+    NewCourse,
+    check_window,
+)
 from elearning.crud.checks import (
-    MOST_INTEGER,
-    Check,
     checked,
-    checked_slug,
     flush_edit,
-    hours,
-    moment,
     one_of,
-    one_uuid,
+    refuse_stale,
     refusing,
     slug_of,
-    text_of,
-    whole,
 )
 from elearning.crud.listing import Listing
 from elearning.errors import (
@@ -37,28 +32,23 @@ from elearning.errors import (
     CourseNotFound,
     ElearningError,
     InvalidAmount,
-    InvalidText,
     NotAnInstructor,
     SlugTaken,
-    StaleEdit,
     UserNotFound,
 )
 from elearning.ids import new_id, region_of
 from elearning.models import (
     Course,
     CourseLesson,
-    CourseLevel,
     CourseModule,
     CourseStatus,
     User,
     UserStatus,
     UserType,
 )
-from elearning.money import minor_digits, to_minor
+from elearning.money import to_minor
 
 __all__ = [
-    "CourseChanges",
-    "NewCourse",
     "archive_course",
     "create_course",
     "list_instructor_courses",
@@ -66,122 +56,8 @@ __all__ = [
     "update_course",
 ]
 
-_LONGEST_SLUG = 150
 _TEACHERS = (UserType.INSTRUCTOR, UserType.ADMIN)
 _TRIES = 20
-# RFC 5646, as far as its form goes: subtags of 1 to 8 letters and digits.
-_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
-
-
-def _language(field: str, value: Any) -> str:
-    text: str = text_of(35)(field, value)
-    if not _LANGUAGE.fullmatch(text):
-        raise InvalidText(
-            field=field, problem="is no language tag (BCP 47) such as 'en' or 'pt-BR'"
-        )
-    return text
-
-
-def _currency(_: str, value: Any) -> str:
-    minor_digits(value)
-    currency: str = value
-    return currency
-
-
-def _owner(field: str, value: Any) -> UUID:
-    one = one_uuid(field, value)
-    if one is None:
-        raise InvalidText(field=field, problem="is None, expected a UUID")
-    region_of(one)
-    return one
-
-
-_CHECKS: Mapping[str, Check] = {
-    "instructor_id": _owner,
-    "course_code": text_of(50),
-    "slug": checked_slug(_LONGEST_SLUG),
-    "title": text_of(300),
-    "description": text_of(50_000, least=0),
-    "category_id": one_uuid,
-    "level": one_of(CourseLevel),
-    "price": lambda _, value: value,  # together with its currency
-    "currency": _currency,
-    "duration_hours": hours,
-    "language": _language,
-    "max_enrollments": whole(1, MOST_INTEGER),
-    "enrollment_opens_at": moment,
-    "enrollment_closes_at": moment,
-    "access_days": whole(1, 36_500),
-}
-
-
-class CourseChanges(TypedDict, total=False):
-    """What of a course can be changed."""
-
-    instructor_id: UUID
-    course_code: str
-    slug: str
-    title: str
-    description: str
-    category_id: UUID | None
-    level: CourseLevel | str
-    price: Decimal | int | str
-    currency: str
-    duration_hours: Decimal | int | None
-    language: str
-    max_enrollments: int | None
-    enrollment_opens_at: datetime | None
-    enrollment_closes_at: datetime | None
-    access_days: int | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NewCourse:
-    """A course that is created, as a draft. Checked when made.
-
-    Attributes:
-        instructor_id: who teaches it; the course is at home in the same region.
-        slug: the title as a part of a URL; None: it is made of the title.
-
-    Raises:
-        InvalidId, InvalidText, InvalidAmount, UnknownCurrency: what was wrong.
-    """
-
-    instructor_id: UUID
-    course_code: str
-    title: str
-    currency: str
-    language: str
-    slug: str | None = None
-    description: str = ""
-    category_id: UUID | None = None
-    level: CourseLevel | str = CourseLevel.BEGINNER
-    price: Decimal | int | str = 0
-    duration_hours: Decimal | int | None = None
-    max_enrollments: int | None = None
-    enrollment_opens_at: datetime | None = None
-    enrollment_closes_at: datetime | None = None
-    access_days: int | None = None
-
-    def __post_init__(self) -> None:
-        given = {name: getattr(self, name) for name in _CHECKS}
-        if self.slug is None:
-            del given["slug"]
-        values = checked("course", _CHECKS, given)
-        to_minor(self.price, values["currency"])
-        _check_window(values["enrollment_opens_at"], values["enrollment_closes_at"])
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
-
-    def values(self) -> dict[str, Any]:
-        """Return what is stored, but for the slug, by the names of the model."""
-        values = {name: getattr(self, name) for name in _CHECKS if name not in {"slug", "price"}}
-        return values | {"price_minor": to_minor(self.price, self.currency)}
-
-
-def _check_window(opens: datetime | None, closes: datetime | None) -> None:
-    if opens is not None and closes is not None and closes <= opens:
-        raise InvalidText(field="enrollment_closes_at", problem="is not after enrollment_opens_at")
 
 
 def create_course(session: Session, course: NewCourse) -> Course:
@@ -240,7 +116,7 @@ def update_course(
         CourseCodeTaken, SlugTaken: another course of the region has it.
         StaleEdit: somebody else has changed the course meanwhile.
     """
-    values = checked("course", _CHECKS, changes)
+    values = checked("course", CHECKS, changes)
     if "instructor_id" in values:
         # Before the course, as everywhere; and on the same shard.
         if region_of(values["instructor_id"]) is not region_of(course_id):
@@ -250,15 +126,14 @@ def update_course(
             )
         _check_teacher(session, values["instructor_id"])
     course = _lock(session, course_id)
-    if row_version not in {None, course.row_version}:
-        raise StaleEdit(thing="Course", id=course_id)
+    refuse_stale(course, row_version)
     if "price" in values:
         currency = values.get("currency", course.currency)
         values["price_minor"] = to_minor(values.pop("price"), currency)
     elif values.get("currency", course.currency) != course.currency and course.price_minor:
         problem = f"is in {course.currency}: give the price in {values['currency']} too"
         raise InvalidAmount(amount=course.price, problem=problem)
-    _check_window(
+    check_window(
         values.get("enrollment_opens_at", course.enrollment_opens_at),
         values.get("enrollment_closes_at", course.enrollment_closes_at),
     )
@@ -380,8 +255,8 @@ def _check_teacher(session: Session, user_id: UUID) -> None:
 
 def _free_slugs(session: Session, course: NewCourse, course_id: UUID) -> list[str]:
     """Return slugs for a title: one that is free by now, and one that nobody else makes."""
-    plain = slug_of(course.title, most=_LONGEST_SLUG - 20) or slug_of(
-        course.course_code, most=_LONGEST_SLUG - 20
+    plain = slug_of(course.title, most=LONGEST_SLUG - 20) or slug_of(
+        course.course_code, most=LONGEST_SLUG - 20
     )
     plain = plain or "course"
     wanted = [plain, *(f"{plain}-{number}" for number in range(2, _TRIES + 1))]

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Float,
     Integer,
     Select,
+    String,
     Subquery,
     and_,
     case,
@@ -30,7 +31,7 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 
 from elearning.crud.catalog.course_filters import NO_FILTERS, CourseFilters
 from elearning.crud.listing import ItemPage
-from elearning.errors import InvalidText
+from elearning.errors import InvalidPage, InvalidText
 from elearning.models import Course, CourseLevel, CourseSearch
 from elearning.routing import Reader
 from elearning.routing.fanout.cursor import read_cursor, write_cursor
@@ -43,6 +44,8 @@ __all__ = ["CourseFacets", "CourseHit", "course_facets", "search_courses"]
 MOST_CHARACTERS = 200
 MOST_WORDS = 10
 _MOST_ROWS = 1000
+_MOST_RANKED = 1000
+"""Where more courses have the words, but not in the title, the newest come first."""
 _IN_TITLE = 1_000_000
 """What titles with all words rank at least, and nothing else does."""
 _MISSPELT = -2_000_000
@@ -120,12 +123,13 @@ def search_courses(
 ) -> ItemPage[CourseHit]:
     """Return a page of the courses that have all words of a text.
 
-    In three statements at most, and in three more where nothing is found as it is written.
+    In four statements at most, and in four more where nothing is found as it is written.
 
     Each course is searched by the rules of its own language, and the last word may be the
     beginning of one. A word that no course has finds titles with a word that differs in one
     letter. Those with all words in the title come first, then by how close together and how often
-    they are, then the newest. It is read from the copies in the session's region.
+    they are (but of more than 1,000 without them in the title, only by their age), then the
+    newest. It is read from the copies in the session's region.
 
     Args:
         session: any session.
@@ -143,14 +147,17 @@ def search_courses(
     asked = checked_text("text", text, most=MOST_CHARACTERS)
     name = f"search {asked!r} {filters!r}".encode()
     bound = None if after is None else read_cursor(_KEYS, after, name)
+    if bound is not None and None in bound:
+        raise InvalidPage(problem="holds other values than the order")
     rows: list[Any] = []
     for near in (False, True):
         # The page before tells whether words were misspelt.
         if not rows and (bound is None or near is (bound[0] < 0)):
             wanted = _wanted(session, asked, near=near)
-            for ranked in _ranked(wanted, filters, bound, near=near):
-                if len(rows) <= size:
-                    rows += session.execute(_page(ranked, size + 1 - len(rows))).all()
+            for ranked in _ranked(session, wanted, filters, bound, near=near):
+                rows += session.execute(_page(ranked, size + 1 - len(rows))).all()
+                if len(rows) > size:
+                    break
     hits = [CourseHit(row[0], row[1]) for row in rows[:size]]
     if len(rows) <= size:
         return ItemPage(hits, None)
@@ -195,13 +202,22 @@ def _wanted(session: Reader, text: str, *, near: bool) -> _Wanted:
 
 
 def _match(vector: Any, query: str) -> ColumnElement[bool]:
-    # As a tsquery, not a text that each row would turn into one.
-    condition: ColumnElement[bool] = vector.bool_op("@@")(literal(query, TSQUERY))
+    condition: ColumnElement[bool] = vector.bool_op("@@")(_tsquery(query))
     return condition
 
 
+def _tsquery(query: str) -> ColumnElement[str]:
+    # In the SQL itself: how common the words are decides which index is good.
+    return cast(literal(query, String, literal_execute=True), TSQUERY)
+
+
 def _ranked(
-    wanted: _Wanted, filters: CourseFilters, bound: Sequence[Any] | None, *, near: bool
+    session: Reader,
+    wanted: _Wanted,
+    filters: CourseFilters,
+    bound: Sequence[Any] | None,
+    *,
+    near: bool,
 ) -> Iterator[Select[UUID, int]]:
     """Yield the courses with their ranks: those with all words in the title, then the others.
 
@@ -212,42 +228,68 @@ def _ranked(
     conditions = list(filters.conditions(CourseSearch).values())
     least = _MISSPELT if near else 0
     if bound is None or bound[0] >= least + _IN_TITLE:
-        score = least + _IN_TITLE + _score(wanted, in_title=True)
+        score = least + _IN_TITLE + _by_title(wanted)
         yield _after(score, bound, [*wanted.matching(CourseSearch.title), *conditions])
-    if wanted.words is not None:
-        elsewhere = not_(_match(CourseSearch.title, wanted.words))
-        score = least + _score(wanted, in_title=False)
-        conditions += [*wanted.matching(CourseSearch.document), elsewhere]
-        yield _after(score, bound, conditions)
+    if wanted.words is None:
+        return
+    conditions += [
+        *wanted.matching(CourseSearch.document),
+        not_(_match(CourseSearch.title, wanted.words)),
+    ]
+    if bound is None or bound[0] >= least + _IN_TITLE:
+        ranked = wanted.stems is not None and _are_few(session, conditions)
+    else:
+        ranked = bound[0] > least  # as the page before
+    yield _after(least + (_by_document(wanted) if ranked else 0), bound, conditions)
 
 
-def _score(wanted: _Wanted, *, in_title: bool) -> ColumnElement[int]:
-    """Return a whole number below a million, for floating point numbers cannot mark a page."""
+def _are_few(session: Reader, conditions: Sequence[ColumnElement[bool]]) -> bool:
+    """Tell whether so few courses match that all of them can be ranked."""
+    found = select(CourseSearch.course_id).where(*conditions).limit(_MOST_RANKED + 1).subquery()
+    number: int = session.execute(select(func.count()).select_from(found)).scalar_one()
+    return number <= _MOST_RANKED
+
+
+# Ranks are whole numbers below a million, for floating point numbers cannot mark a page.
+
+
+def _by_title(wanted: _Wanted) -> ColumnElement[int]:
     if wanted.stems is None:
         return literal(0, Integer)
-    stems = literal(wanted.stems, TSQUERY)
-    rank: ColumnElement[float]
-    if in_title:
-        shares = literal(_TITLE_SHARES, ARRAY(REAL))
-        rank = func.ts_rank_cd(shares, CourseSearch.title, stems, _BY_LENGTH, type_=Float)
-    else:
-        # ts_rank_cd takes several times as long, and common words are in many descriptions.
-        shares = literal(_SHARES, ARRAY(REAL))
-        rank = func.ts_rank(shares, CourseSearch.document, stems, type_=Float)
+    shares = literal(_TITLE_SHARES, ARRAY(REAL))
+    stems = _tsquery(wanted.stems)
+    return _whole(func.ts_rank_cd(shares, CourseSearch.title, stems, _BY_LENGTH, type_=Float))
+
+
+def _by_document(wanted: _Wanted) -> ColumnElement[int]:
+    """Return ranks from 1 on: 0 is that of courses that are too many to be ranked."""
+    # ts_rank_cd takes several times as long.
+    shares = literal(_SHARES, ARRAY(REAL))
+    rank = func.ts_rank(shares, CourseSearch.document, _tsquery(wanted.stems or ""), type_=Float)
+    return func.greatest(_whole(rank), 1, type_=Integer)
+
+
+def _whole(rank: ColumnElement[float]) -> ColumnElement[int]:
     return cast(func.least(rank * 100_000, _IN_TITLE - 1), Integer)
 
 
 def _after(
-    score: ColumnElement[int],
+    score: ColumnElement[int] | int,
     bound: Sequence[Any] | None,
     conditions: Sequence[ColumnElement[bool]],
 ) -> Select[UUID, int]:
-    found = select(CourseSearch.course_id, score.label("rank")).where(*conditions)
+    """Return the courses with their score, after a bound; those of one score by their age."""
+    course_id = CourseSearch.course_id
+    if isinstance(score, int):
+        found = select(course_id, literal(score, Integer).label("rank")).where(*conditions)
+        if bound is not None and bound[0] <= score:
+            found = found.where(course_id < bound[1])
+        return found.order_by(course_id.desc())
+    found = select(course_id, score.label("rank")).where(*conditions)
     if bound is not None:
-        key = tuple_(score, CourseSearch.course_id)
         last = tuple_(literal(bound[0], BigInteger), literal(bound[1], Course.id.type))
-        found = found.where(key < last)
-    return found.order_by(score.desc(), CourseSearch.course_id.desc())
+        found = found.where(tuple_(score, course_id) < last)
+    return found.order_by(score.desc(), course_id.desc())
 
 
 def _page(ranked: Select[UUID, int], number: int) -> Select[Any]:

@@ -28,6 +28,7 @@ from elearning.crud.checks import (
     flush_edit,
     one_of,
     one_uuid,
+    refuse_stale,
     text_of,
     whole,
 )
@@ -37,7 +38,6 @@ from elearning.errors import (
     InvalidText,
     LessonArchived,
     ModuleNotFound,
-    StaleEdit,
 )
 from elearning.ids import new_id, region_of
 from elearning.models import CompletionRule, CourseLesson, CourseModule, LessonType
@@ -193,8 +193,7 @@ def update_lesson(
     values = checked("lesson", _CHECKS, changes)
     lock_course_of_lesson(session, lesson_id)
     lesson = session.scalars(select(CourseLesson).where(CourseLesson.id == lesson_id)).one()
-    if row_version not in {None, lesson.row_version}:
-        raise StaleEdit(thing="CourseLesson", id=lesson_id)
+    refuse_stale(lesson, row_version)
     _check_rule(
         values.get("completion_rule", lesson.completion_rule),
         values.get("completion_threshold", lesson.completion_threshold),

@@ -17,8 +17,8 @@ from elearning.crud.catalog.places import (
     lock_course_of_module,
     same_set,
 )
-from elearning.crud.checks import Check, checked, flush_edit, text_of
-from elearning.errors import CourseTooLong, StaleEdit
+from elearning.crud.checks import Check, checked, flush_edit, refuse_stale, text_of
+from elearning.errors import CourseTooLong
 from elearning.ids import new_id, region_of
 from elearning.models import CourseModule
 
@@ -103,8 +103,7 @@ def update_module(
     values = checked("module", CHECKS, changes)
     lock_course_of_module(session, module_id)
     module = session.scalars(select(CourseModule).where(CourseModule.id == module_id)).one()
-    if row_version not in {None, module.row_version}:
-        raise StaleEdit(thing="CourseModule", id=module_id)
+    refuse_stale(module, row_version)
     for name, value in values.items():
         setattr(module, name, value)
     flush_edit(session, module)

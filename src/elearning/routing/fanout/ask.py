@@ -87,7 +87,7 @@ def question(
             else "these engines are synchronous: use the function that does not end in _async"
         )
         raise RoutingError(message)
-    if terms.on_shard_error not in {"raise", "partial"}:
+    if terms.on_shard_error not in ("raise", "partial"):
         raise InvalidText(
             field="on_shard_error", problem=f"{terms.on_shard_error!r} is none of raise, partial"
         )
