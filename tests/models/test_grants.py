@@ -92,6 +92,7 @@ SEARCH = {
     "misspellings",
     "search_queries",
     "search_query",
+    "search_number",
 }
 
 CALLS = {

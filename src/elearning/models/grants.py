@@ -80,6 +80,7 @@ _SEARCH_CALLS = (
     "misspellings",
     "search_queries",
     "search_query",
+    "search_number",
 )
 """They read, and run as who calls them, also on replicas."""
 _APP_CALLS = (

@@ -53,6 +53,7 @@ FUNCTIONS = (
     "misspellings",
     "search_queries",
     "search_query",
+    "search_number",
     "keep_course_search",
     "refuse_category_cycle",
     "refuse_prerequisite_cycle",

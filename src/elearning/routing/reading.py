@@ -27,8 +27,9 @@ READ_ONLY_FUNCTIONS = frozenset(
     first_value floor get_byte greatest grouping grouping_sets jsonb_agg jsonb_build_object lag
     last_value lead least left length localtime localtimestamp lower ltrim max min mod now ntile
     nullif percent_rank percentile_cont plainto_tsquery rank right round row_number rtrim
-    search_query split_part stddev string_agg strpos substr substring sum to_char to_tsquery
-    to_tsvector trim ts_rank ts_rank_cd unnest upper uuid_send variance websearch_to_tsquery
+    search_number search_query split_part stddev string_agg strpos substr substring sum to_char
+    to_tsquery to_tsvector trim ts_rank ts_rank_cd unnest upper uuid_send variance
+    websearch_to_tsquery
     """.split()  # noqa: SIM905 - forty words read better without quotes
 )
 """Functions that are known to read only; any other sends a statement to the primary."""

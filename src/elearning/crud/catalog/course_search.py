@@ -45,7 +45,7 @@ MOST_CHARACTERS = 200
 MOST_WORDS = 10
 _MOST_ROWS = 1000
 _MOST_RANKED = 1000
-"""Where more courses have the words, but not in the title, the newest come first."""
+"""Where more courses have the words, those without them in the title come by their age."""
 _IN_TITLE = 1_000_000
 """What titles with all words rank at least, and nothing else does."""
 _MISSPELT = -2_000_000
@@ -128,8 +128,8 @@ def search_courses(
     Each course is searched by the rules of its own language, and the last word may be the
     beginning of one. A word that no course has finds titles with a word that differs in one
     letter. Those with all words in the title come first, then by how close together and how often
-    they are (but of more than 1,000 without them in the title, only by their age), then the
-    newest. It is read from the copies in the session's region.
+    they are (where more than 1,000 have them, in the title only), then the newest. It is read from
+    the copies in the session's region.
 
     Args:
         session: any session.
@@ -237,16 +237,20 @@ def _ranked(
         not_(_match(CourseSearch.title, wanted.words)),
     ]
     if bound is None or bound[0] >= least + _IN_TITLE:
-        ranked = wanted.stems is not None and _are_few(session, conditions)
+        ranked = wanted.stems is not None and _are_few(session, wanted)
     else:
         ranked = bound[0] > least  # as the page before
     yield _after(least + (_by_document(wanted) if ranked else 0), bound, conditions)
 
 
-def _are_few(session: Reader, conditions: Sequence[ColumnElement[bool]]) -> bool:
-    """Tell whether so few courses match that all of them can be ranked."""
-    found = select(CourseSearch.course_id).where(*conditions).limit(_MOST_RANKED + 1).subquery()
-    number: int = session.execute(select(func.count()).select_from(found)).scalar_one()
+def _are_few(session: Reader, wanted: _Wanted) -> bool:
+    """Tell whether so few courses have the words that all of them can be ranked."""
+    words, misspelt = (
+        None if each is None else _tsquery(each) for each in (wanted.words, wanted.misspelt)
+    )
+    number: int = session.execute(
+        select(func.search_number(words, misspelt, _MOST_RANKED + 1))
+    ).scalar_one()
     return number <= _MOST_RANKED
 
 
