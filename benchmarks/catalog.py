@@ -31,6 +31,7 @@ MOST_WAIT = 600.0  # seconds for a replica to have all courses
 CATEGORIES = 200
 ROOTS = 20
 WORDS = 8_000  # of a language
+EACH = 50  # courses of an instructor
 FREE = 0.2  # of courses
 NEWEST = datetime(2025, 6, 1, tzinfo=UTC)
 
@@ -105,12 +106,13 @@ def fill_courses(url: URL, number: int, *, region: Region = Region.EUROPE) -> li
     """
     categories = category_ids(region)
     with connect(url) as owner, owner.transaction(), owner.cursor() as cursor:
-        instructor = new_id(region)
-        owner.execute(
-            "INSERT INTO users (id, region, email, first_name, last_name, user_type) "
-            "VALUES (%(id)s, %(region)s, %(id)s || '@catalog.example', 'Ada', 'Obi', 'instructor')",
-            {"id": instructor, "region": region.value},
-        )
+        instructors = [new_id(region) for _ in range(-(-number // EACH))]
+        with cursor.copy(
+            "COPY users (id, region, email, first_name, last_name, user_type) FROM STDIN"
+        ) as copy:
+            for each in instructors:
+                email = f"{each}@catalog.example"
+                copy.write_row((each, region.value, email, "Ada", "Obi", "instructor"))
         with cursor.copy(
             "COPY course_categories (id, parent_id, category_name, slug) FROM STDIN"
         ) as copy:
@@ -121,7 +123,7 @@ def fill_courses(url: URL, number: int, *, region: Region = Region.EUROPE) -> li
             "COPY courses (id, course_code, slug, title, description, instructor_id, category_id, "
             "level, price, currency, language, status, published_at, created_at) FROM STDIN"
         ) as copy:
-            for row in _courses(region, number, instructor, categories):
+            for row in _courses(region, number, instructors, categories):
                 copy.write_row(row)
         owner.execute(
             "INSERT INTO course_statistics "
@@ -129,8 +131,8 @@ def fill_courses(url: URL, number: int, *, region: Region = Region.EUROPE) -> li
             "SELECT id, %(code)s, 5 * votes, votes, floor(votes * (2.5 + 2.5 * quality)), votes "
             "FROM (SELECT id, random() AS quality, "
             "          floor(exp(8 * random() ^ 3))::integer - 1 AS votes "
-            "      FROM courses WHERE instructor_id = %(id)s) AS course",
-            {"code": region.code, "id": instructor},
+            "      FROM courses WHERE instructor_id = ANY (%(ids)s)) AS course",
+            {"code": region.code, "ids": instructors},
         )
     with connect(url) as owner:
         owner.execute("VACUUM ANALYZE courses, course_search, course_popularity, course_categories")
@@ -138,7 +140,7 @@ def fill_courses(url: URL, number: int, *, region: Region = Region.EUROPE) -> li
 
 
 def _courses(
-    region: Region, number: int, instructor: UUID, categories: Sequence[UUID]
+    region: Region, number: int, instructors: Sequence[UUID], categories: Sequence[UUID]
 ) -> Iterator[tuple[Any, ...]]:
     random = Random(number)  # noqa: S311 - no secret
     known = vocabularies()
@@ -157,7 +159,7 @@ def _courses(
             f"course-{course}",
             words.text(random, random.randint(3, 8)),
             words.text(random, random.randint(20, 100)),
-            instructor,
+            instructors[place // EACH],
             shuffled[bisect(common, random.random() * common[-1])],
             random.choice(_LEVELS),
             0 if random.random() < FREE else 99 + 100 * random.randrange(200),
