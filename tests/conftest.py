@@ -38,13 +38,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     tracers, children = (sys.gettrace(), threading.gettrace()), os.environ.pop(_OF_CHILDREN, None)
     sys.settrace(None)
-    threading.settrace(None)  # type: ignore[arg-type]  # as before anybody has set one
+    threading.settrace(None)
     try:
         return (yield)
     finally:
         if children is not None:
             os.environ[_OF_CHILDREN] = children
-        threading.settrace(tracers[1])  # type: ignore[arg-type]
+        threading.settrace(tracers[1])
         sys.settrace(tracers[0])
         _nothing()
 

@@ -37,7 +37,8 @@ class FanOutResult:
         shards: tuple[str, ...],
         errors: Mapping[str, ElearningError],
     ) -> None:
-        self._expressions = expressions
+        self.expressions = expressions
+        """What was selected."""
         extra = [(each,) for each in expressions] if len(expressions) == len(names) else None
         self._metadata = SimpleResultMetaData(names, extra=extra)
         self._values = [tuple(row) for row in rows]
@@ -101,16 +102,6 @@ class FanOutResult:
     def mappings(self) -> Sequence[RowMapping]:
         """Return all rows as mappings by name."""
         return self.result().mappings().all()
-
-    def narrowed(self, columns: int, rows: int) -> FanOutResult:
-        """Return the first columns of the first rows."""
-        return FanOutResult(
-            self.keys()[:columns],
-            self._expressions[:columns],
-            [row[:columns] for row in self._values[:rows]],
-            shards=self.shards,
-            errors=self.errors,
-        )
 
     def __iter__(self) -> Iterator[Row[*tuple[Any, ...]]]:
         return iter(self._rows)
