@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import re
 import sys
 import threading
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings as chance
@@ -52,34 +50,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 _OF_CHILDREN = "COVERAGE_PROCESS_CONFIG"
 
 
-def _untraced(phase: str, _: object) -> None:
-    """Measure no coverage of what is collected as garbage.
-
-    Greenlets are, which asyncio has left; coverage's tracer, which keeps them in a weak
-    dictionary, was seen to trace the dictionary's own cleaning without end.
-    """
-    if phase == "start":
-        _tracers.append(sys.gettrace())
-        sys.settrace(None)
-        return
-    sys.settrace(_tracers.pop())
-    _nothing()
-
-
 def _nothing() -> None:
     """Let a tracer in C begin: with a call.
 
     That one returns, and so does the function that calls it: the tracer, which has seen the call
     of the beginning but no return of it, is even again.
     """
-
-
-_tracers: list[Any] = []
-
-
-def pytest_configure() -> None:
-    if sys.gettrace() is not None:
-        gc.callbacks.append(_untraced)
 
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")

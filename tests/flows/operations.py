@@ -104,7 +104,7 @@ async def lists_courses(platform: Platform, number: int) -> None:
 
 
 async def searches(platform: Platform, number: int) -> None:
-    text = f"course{number % 1000}"
+    text = f"course{100 + number % 900}"
     async with platform.session("europe") as session:
         page = await session.run_sync(search_courses, text, size=SIZE)
         await session.run_sync(search_courses, text, size=SIZE, after=page.next)
@@ -146,7 +146,7 @@ async def reviews_again(platform: Platform, number: int) -> None:
     await pages(
         platform,
         list_course_reviews(course_id),
-        list_course_reviews(course_id, order="best"),
+        list_course_reviews(course_id, order="highest"),
         list_course_reviews(course_id, rating=4),
         list_user_reviews(row_id("users", number)),
     )
