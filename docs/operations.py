@@ -137,9 +137,7 @@ def operations_page() -> str:
         left = [each for each in left if each not in here]
         lines += [f"## {noun.name}", "", f"More: [{noun.page}]({noun.page})", ""]
         lines += ["| operation | | errors |", "|---|---|---|"]
-        lines += [
-            f"| `{_call(each)}` | {_summary(each.run)} | {_errors(each.run)} |" for each in here
-        ]
+        lines += map(_row, here)
         lines.append("")
     if left:
         message = f"docs/operations.py has no noun for {', '.join(each.name for each in left)}"

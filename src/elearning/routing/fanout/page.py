@@ -123,8 +123,8 @@ def page_of(
     Args:
         session: a session, which finds the node.
         statement: a SELECT of rows, in an order; the id of the first table is added to it, so
-            that no two rows are equal: each row of the result has another one. To use one
-            object again and again saves a third of the time.
+            that no two rows are equal: each row of the result has another one. An object that
+            is used again is not looked into again.
         parameters: the values of its parameters.
         size: how many rows at most, 1 to 1000.
         after: the cursor that the page before gave; None: the first page.
