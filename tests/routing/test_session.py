@@ -588,7 +588,7 @@ def test_a_commit_whose_position_is_unknown_stands(
     def lost(_: object) -> Position:
         raise NodeUnavailable(node="eu-primary", address="x", problem="lost")
 
-    monkeypatch.setattr(module, "current_position", lost)
+    monkeypatch.setattr(module, "committed_position", lost)
     with RoutingSession(engines=engines, region="europe") as session, served(engines) as nodes:
         session.execute(update(User).values(last_name="Kept"))
         session.commit()

@@ -40,6 +40,8 @@ def expire_counted(session: Session, model: type[Record], row_id: UUID | None) -
         model: its table.
         row_id: its id; None where that is not loaded: it may be any row of the table.
     """
+    if not session.identity_map:
+        return
     if row_id is None:
         for row in list(session.identity_map.values()):
             if isinstance(row, model):

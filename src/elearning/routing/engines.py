@@ -13,7 +13,7 @@ from typing import Any, Self
 from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from elearning.config import Settings
+from elearning.config import Settings, address_of
 from elearning.errors import NodeUnavailable, SettingsError
 from elearning.regions import Region
 from elearning.routing.connecting import listen
@@ -73,10 +73,10 @@ class Engines:
             state = ShardState()
             (primary, url), *replicas = shard.nodes
             self._primaries[shard.name] = self._node(
-                Node(primary, shard.name, Role.PRIMARY, state), url
+                Node(primary, shard.name, Role.PRIMARY, state, address_of(url)), url
             )
             self._replicas[shard.name] = tuple(
-                self._node(Node(name, shard.name, Role.REPLICA, state), url)
+                self._node(Node(name, shard.name, Role.REPLICA, state, address_of(url)), url)
                 for name, url in replicas
             )
         self._homes: dict[str, str] = {

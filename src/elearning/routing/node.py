@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from weakref import WeakSet
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
-from elearning.config import address_of
 from elearning.errors import NodeUnavailable
 from elearning.routing.token import NOTHING, Position
 from elearning.routing.wire import Wire
@@ -52,6 +51,8 @@ class Node:
     shard: str
     role: Role
     state: ShardState
+    address: str
+    """Host and port, without user and password."""
     engine: Engine = field(init=False)
     reader: Engine = field(init=False)
     read_only: Engine = field(init=False)
@@ -60,8 +61,6 @@ class Node:
     """How it is connected to, beside what its URL says."""
     wires: WeakSet[Wire] = field(default_factory=WeakSet)
     """Its open connections."""
-    committing: WeakSet[Connection] = field(default_factory=WeakSet)
-    """Connections that were sent COMMIT, and whose session does not know the answer yet."""
     problem: str | None = None
     """Why it is left out: it did not answer, or is not what it is for."""
     is_closed: bool = False
@@ -76,11 +75,6 @@ class Node:
     """Host and port of primaries that were replaced, of several in the URL."""
     last_address: tuple[str, str] | None = None
     """Host and port where the latest connection went, of several in the URL."""
-
-    @property
-    def address(self) -> str:
-        """Host and port, without user and password."""
-        return address_of(self.engine.url)
 
     @property
     def engines(self) -> tuple[Engine, ...]:

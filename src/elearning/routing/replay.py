@@ -10,20 +10,14 @@ from time import monotonic
 from sqlalchemy import Connection
 
 from elearning.errors import NodeUnavailable, PoolExhausted
+from elearning.routing.commits import CURRENT, Committing, position_of
 from elearning.routing.node import Node
 from elearning.routing.token import Position
 
-__all__ = ["choose_replica", "current_position", "has_replayed"]
+__all__ = ["choose_replica", "committed_position", "current_position", "has_replayed"]
 
 logger = logging.getLogger("elearning.routing")
 
-# The flushed position: with synchronous_commit on it includes the commit that came before,
-# and unlike the insert position it is not ahead of what is sent to replicas.
-_CURRENT = (
-    "SELECT pg_walfile_name(lsn), lsn::text FROM (SELECT CASE current_setting("
-    "'synchronous_commit') WHEN 'off' THEN pg_current_wal_insert_lsn() "
-    "ELSE pg_current_wal_flush_lsn() END) AS position(lsn)"
-)
 # Where nothing was written lately, whole pages are flushed, and the log may end inside a record
 # whose rest follows seconds later: something to commit makes it end after one.
 _PAGE = 8192
@@ -46,11 +40,22 @@ def current_position(connection: Connection) -> Position:
     """
     # BEGIN and ROLLBACK would be two more round trips.
     connection.execution_options(isolation_level="AUTOCOMMIT")
-    position = Position.from_sql(*connection.exec_driver_sql(_CURRENT).one())
+    position = position_of(*connection.exec_driver_sql(CURRENT).one())
     if position.lsn % _PAGE == 0:
         connection.exec_driver_sql(_LOG_SOMETHING)
-        position = Position.from_sql(*connection.exec_driver_sql(_CURRENT).one())
+        position = position_of(*connection.exec_driver_sql(CURRENT).one())
     return position
+
+
+def committed_position(connection: Connection, driver: Committing | None) -> Position:
+    """Return how far a primary has written, right after a COMMIT.
+
+    Args:
+        connection: that has sent it; it may be AUTOCOMMIT from here on.
+        driver: psycopg's own, which may have been told with the answer.
+    """
+    told = driver and driver.position
+    return told if told and told.lsn % _PAGE else current_position(connection)
 
 
 def has_replayed(node: Node, position: Position, max_wait: float) -> bool:

@@ -27,10 +27,11 @@ from elearning.models import Base, Global, Record
 from elearning.models.counters import expire_counting
 from elearning.models.identity import assign_ids
 from elearning.regions import Region
+from elearning.routing.commits import Committing
 from elearning.routing.consistency import Consistency
 from elearning.routing.engines import Engines
 from elearning.routing.node import Role
-from elearning.routing.replay import current_position
+from elearning.routing.replay import committed_position
 from elearning.routing.router import Router
 from elearning.routing.rows import RowLoader, loader_of
 from elearning.routing.token import UNKNOWN, Token
@@ -176,7 +177,7 @@ class RoutingSession(Router):
                 super().bulk_update_mappings(mapper, mappings)
 
     def _before_commit(self) -> None:
-        if self._routes and not self.in_nested_transaction():
+        if self._work.readers and not self.in_nested_transaction():
             self._drop()
 
     def _load(self, loader: RowLoader, ident: UUID, *, bind_arguments: dict[str, Any]) -> Any:
@@ -197,7 +198,11 @@ class RoutingSession(Router):
     def _after_begin(self, _: SessionTransaction, connection: Connection) -> None:
         node = self._nodes.node_of(connection.engine) if self._routes else None
         if node is not None and node.role is Role.PRIMARY and connection.engine is node.engine:
-            self._work.primaries[node.shard] = connection
+            work, driver = self._work, connection.connection.driver_connection
+            work.primaries[node.shard] = connection
+            if isinstance(driver, Committing):
+                driver.forget_commit()
+                work.drivers[node.shard] = driver
 
     def _after_commit(self) -> None:
         """Note what was written, on the very connection that committed it."""
@@ -205,10 +210,9 @@ class RoutingSession(Router):
         connection = work.primaries.get(work.written or "")
         if self.in_nested_transaction() or work.written is None or connection is None:
             return
-        self._nodes.primary(work.written).committing.discard(connection)
         position = UNKNOWN
         try:
-            position = current_position(connection)
+            position = committed_position(connection, work.drivers.get(work.written))
         except (SQLAlchemyError, ElearningError):
             # The COMMIT stands: an error here would make it look failed. That
             # shard's reads use the primary from here on.
@@ -223,11 +227,10 @@ class RoutingSession(Router):
         work = self._work
         connection = work.primaries.get(work.written or "")
         if work.written is not None and connection is not None:
-            committing = self._nodes.primary(work.written).committing
+            driver = work.drivers.get(work.written)
             level = connection.get_execution_options().get("isolation_level")
-            if connection in committing or level == "AUTOCOMMIT":
+            if (driver is not None and driver.is_unanswered) or level == "AUTOCOMMIT":
                 # The answer to the COMMIT was lost, and it may stand; or each statement stands.
-                committing.discard(connection)
                 self.token.advance(work.written, UNKNOWN)
         self._forget()
 

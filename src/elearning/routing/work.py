@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
+from elearning.routing.commits import Committing
 from elearning.routing.node import Node
 
 __all__ = ["UnitOfWork"]
@@ -19,6 +20,8 @@ class UnitOfWork:
     """The shard that it writes on."""
     primaries: dict[str, Connection | None] = field(default_factory=dict)
     """The shards whose primary it is on, and the connection once there is one."""
+    drivers: dict[str, Committing] = field(default_factory=dict)
+    """Psycopg's connections to those: what became of a COMMIT, they know."""
     readers: dict[str, Node] = field(default_factory=dict)
     """The node that it reads, by shard: one for all its reads, or they could go back in time."""
     reading: str | None = None

@@ -58,7 +58,7 @@ def owner_connection(shard: Shard) -> Iterator[Connection]:
         NodeUnavailable: it does not answer, or stops doing so.
     """
     url = shard.owner_url
-    node = Node(shard.nodes[0][0], shard.name, Role.PRIMARY, ShardState())
+    node = Node(shard.nodes[0][0], shard.name, Role.PRIMARY, ShardState(), address_of(url))
     node.engine = create_engine(
         url,
         poolclass=pool.NullPool,
