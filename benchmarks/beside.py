@@ -1,4 +1,4 @@
-"""Operations beside the same SQL through the driver alone."""
+"""Operations beside the same SQL by the driver alone, and by a Session that routes nothing."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 from psycopg import Connection
 from rich.table import Table
 from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from benchmarks.timing import duration, measure
 from elearning.regions import Region
-from elearning.routing import Engines, ReadSession
+from elearning.routing import Engines, Reader, ReadSession
 
 __all__ = ["Operation", "beside"]
 
@@ -25,7 +26,7 @@ class Operation(NamedTuple):
     """Something that reads, and how long it may take."""
 
     name: str
-    run: Callable[[ReadSession, int], object]
+    run: Callable[[Reader, int], object]
     """Takes a session, and whose turn it is: from 0 on, below the number of different turns."""
     target: str
 
@@ -49,17 +50,21 @@ def beside(
         rounds: how often all turns are taken.
         turns: how many different ones there are.
     """
-    table = Table("", "median", "p95", "of raw psycopg's speed", "target", title=title)
+    others = "of raw psycopg's speed", "of a plain Session's"
+    table = Table("", "median", "p95", *others, "target", title=title)
     for each in operations:
         times = _times(engines, raw, each, rounds, turns)
-        own, plain = times["own"], times["raw"]
-        speed = median(other / mine for mine, other in zip(own, plain, strict=True))
+        own = times["own"]
+        speeds = (
+            median(other / mine for mine, other in zip(own, times[name], strict=True))
+            for name in ("raw", "plain")
+        )
         p95 = sorted(own)[int(len(own) * 0.95)]
         table.add_row(
             each.name,
             duration(median(own)),
             duration(p95),
-            f"{speed:.2f}",
+            *(f"{speed:.2f}" for speed in speeds),
             f"{each.target}, >= 0.7",
         )
     return table
@@ -72,8 +77,9 @@ def _times(
     rounds: int,
     turns: int,
 ) -> dict[str, list[float]]:
-    """Return how long turns take, and how long the driver alone does with the same SQL."""
-    places = {"own": count(), "raw": count()}
+    """Return how long turns take, here, by a plain Session, and by the driver with the same SQL."""
+    places = {"own": count(), "plain": count(), "raw": count()}
+    engine = engines.replicas("eu")[0].reader
     known: list[Statements] = []
 
     def own() -> None:
@@ -81,6 +87,10 @@ def _times(
             operation.run(session, next(places["own"]) % turns)
 
     def plain() -> None:
+        with Session(engine) as session:
+            operation.run(session, next(places["plain"]) % turns)
+
+    def driver() -> None:
         for sql, values in known[next(places["raw"]) % turns]:
             raw.execute(sql, values).fetchall()
 
@@ -88,7 +98,7 @@ def _times(
         with _recorded(engines) as statements, ReadSession(engines=engines, region="europe") as one:
             operation.run(one, turn)
         known.append(statements)
-    return measure({"own": own, "raw": plain}, rounds * turns, warm_up=turns)
+    return measure({"own": own, "plain": plain, "raw": driver}, rounds * turns, warm_up=turns)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from elearning.crud.catalog.course_filters import NO_FILTERS
 from elearning.ids import new_id
 from elearning.models import CourseSearch
 from elearning.regions import Region
-from elearning.routing import Engines, ReadSession
+from elearning.routing import Engines, Reader, ReadSession
 
 COURSES = 100_000
 ROUNDS = 5  # over all texts
@@ -214,10 +214,10 @@ def _operations(engines: Engines) -> Iterator[Operation]:
         lists = {sort: _list_cursor(session, sort) for sort in CourseOrder}
     some = CourseFilters(level="beginner", currency="EUR", most_price=50)
 
-    def page(session: ReadSession, turn: int) -> object:
+    def page(session: Reader, turn: int) -> object:
         return search_courses(session, wanted[turn % len(wanted)], size=SIZE)
 
-    def far_page(session: ReadSession, turn: int) -> object:
+    def far_page(session: Reader, turn: int) -> object:
         place = turn % len(wanted)
         return search_courses(session, wanted[place], size=SIZE, after=last[place])
 
@@ -243,12 +243,12 @@ def _operations(engines: Engines) -> Iterator[Operation]:
 
 def _lists(
     sort: CourseOrder, *, filters: CourseFilters = NO_FILTERS, after: str | None = None
-) -> Callable[[ReadSession, int], object]:
+) -> Callable[[Reader, int], object]:
     listing = list_courses(sort, filters=filters)
     return lambda session, _: listing.page(session, size=SIZE, after=after)
 
 
-def _cursor(session: ReadSession, text: str) -> str | None:
+def _cursor(session: Reader, text: str) -> str | None:
     after = None
     for _ in range((PAGES - 1) * SIZE // 1000):
         after = search_courses(session, text, size=1000, after=after).next or after
@@ -256,7 +256,7 @@ def _cursor(session: ReadSession, text: str) -> str | None:
     return search_courses(session, text, size=rest, after=after).next or after
 
 
-def _list_cursor(session: ReadSession, sort: CourseOrder) -> str | None:
+def _list_cursor(session: Reader, sort: CourseOrder) -> str | None:
     after = None
     for size in (1000, (PAGES - 1) * SIZE - 1000):
         after = list_courses(sort).page(session, size=size, after=after).next

@@ -18,7 +18,7 @@ from elearning.crud import (
     list_users,
 )
 from elearning.regions import Region
-from elearning.routing import Engines, ReadSession
+from elearning.routing import Engines, Reader, ReadSession
 
 ROUNDS = 60
 PAGES = 100
@@ -66,11 +66,11 @@ def _operations(
             yield Operation(f"{name}, page {PAGES}", _page(listing, after), "<= 12 ms")
 
 
-def _page(listing: Listing[Any], after: str | None = None) -> Callable[[ReadSession, int], object]:
+def _page(listing: Listing[Any], after: str | None = None) -> Callable[[Reader, int], object]:
     return lambda session, _: listing.page(session, size=SIZE, after=after)
 
 
-def _cursor(session: ReadSession, listing: Listing[Any]) -> str | None:
+def _cursor(session: Reader, listing: Listing[Any]) -> str | None:
     after = None
     for size in (1000, (PAGES - 1) * SIZE - 1000):
         after = listing.page(session, size=size, after=after).next or after
