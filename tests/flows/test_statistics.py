@@ -40,13 +40,15 @@ def rows(engines: Engines) -> dict[Region, int]:
 
 @pytest.mark.usefixtures("people")
 async def test_platform_statistics(platform: Platform) -> None:
+    # MongoDB's own estimate can be off after it was killed, as other tests do.
+    before = (await platform_statistics(platform)).documents or 0
     await platform.documents.database["course_content"].insert_many(
         [{"content_id": number} for number in range(2)]
     )
     await platform.documents.database["user_preferences"].insert_one({"user_id": 3})
     found = await platform_statistics(platform, consistency="primary")
     assert found.users == {UserType.STUDENT: {UserStatus.ACTIVE: 5}}
-    assert (found.documents, found.missing) == (3, {})
+    assert (found.documents, found.missing) == (before + 3, {})
 
 
 @pytest.mark.usefixtures("people")
@@ -57,6 +59,7 @@ async def test_without_mongodb_or_a_shard(settings: Settings, platform: Platform
     mongodb = replace(settings.mongodb, url="mongodb://127.0.0.1:1/?directConnection=true")
     alone = Platform(replace(settings, shards=shards))
     documents = alone.documents
+    before = (await platform_statistics(platform)).documents
     try:
         alone.documents = Documents(mongodb, timeout=0.2)
         with pytest.raises(NodeUnavailable, match="asia-primary"):
@@ -67,7 +70,7 @@ async def test_without_mongodb_or_a_shard(settings: Settings, platform: Platform
         await alone.documents.close()
         alone.documents = documents
         found = await platform_statistics(alone, consistency="primary", on_shard_error="partial")
-        assert (found.documents, list(found.missing)) == (0, ["asia"])
+        assert (found.documents, list(found.missing)) == (before, ["asia"])
     finally:
         await alone.close()
     with_shards = Platform(replace(settings, mongodb=mongodb))

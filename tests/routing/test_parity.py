@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session
 from elearning.config import Settings
 from elearning.regions import Region
 from elearning.routing import Engines
+from elearning.testing.databases import CleanDatabases
 from tests.routing.parity import asynchronous, reading, transactions, writing
 from tests.routing.parity.world import (
     OF_CONNECTIONS,
@@ -74,7 +75,11 @@ async def async_engines(one_shard: Settings) -> AsyncIterator[Engines]:
 
 
 @pytest.fixture(scope="module")
-def database(engines: Engines) -> Iterator[Database]:
+def database(settings: Settings, engines: Engines) -> Iterator[Database]:
+    with Engines(settings) as every:
+        cleaner = CleanDatabases(every)
+        cleaner()
+        cleaner.close()
     opened = Database(engines)
     yield opened
     opened.close()

@@ -585,7 +585,7 @@ def test_a_commit_whose_position_is_unknown_stands(
 ) -> None:
     import elearning.routing.session as module  # noqa: PLC0415
 
-    def lost(_: object) -> Position:
+    def lost(*_: object) -> Position:
         raise NodeUnavailable(node="eu-primary", address="x", problem="lost")
 
     monkeypatch.setattr(module, "committed_position", lost)

@@ -27,8 +27,8 @@ async def platform_statistics(
 ) -> PlatformStatistics:
     """Return the figures of the platform, with the number of documents.
 
-    Documents are counted as MongoDB knows it without looking through them: after a crash of
-    its server that number may be off until it has started again.
+    Documents are counted as MongoDB knows it without looking through them: after a crash of its
+    server that number may be off until ``validate`` has been run on the collections.
 
     Args:
         platform: the databases.
