@@ -80,16 +80,6 @@ class Committing:
 class CommittingConnection(Committing, Connection[Any]):
     """A `psycopg.Connection`."""
 
-    def rollback(self) -> None:
-        """Roll back, unless there is nothing to roll back, as at each return to the pool."""
-        if self.pgconn.transaction_status != TransactionStatus.IDLE:
-            super().rollback()
-
 
 class AsyncCommittingConnection(Committing, AsyncConnection[Any]):
     """A `psycopg.AsyncConnection`."""
-
-    async def rollback(self) -> None:
-        """Roll back, unless there is nothing to roll back, as at each return to the pool."""
-        if self.pgconn.transaction_status != TransactionStatus.IDLE:
-            await super().rollback()
