@@ -11,10 +11,11 @@ import psycopg
 import pytest
 from psycopg.errors import UniqueViolation
 from sqlalchemy import Engine, event, text
+from sqlalchemy.exc import IntegrityError
 
 from elearning.config import Settings
 from elearning.flows import Platform
-from elearning.routing import Engines, RoutingSession
+from elearning.routing import Engines, RoutingSession, commits
 from elearning.routing.commits import AsyncCommittingConnection, CommittingConnection
 from elearning.routing.token import UNKNOWN, lsn_of
 
@@ -83,15 +84,18 @@ async def test_nor_with_asyncio(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize("level", ["on", "off"])
-def test_the_position_includes_the_commit(connection: CommittingConnection, level: str) -> None:
-    connection.execute("SELECT set_config('synchronous_commit', %s, false)", [level])
+@pytest.mark.parametrize("local", [True, False], ids=["transaction", "session"])
+def test_the_position_includes_the_commit(
+    connection: CommittingConnection, level: str, local: bool
+) -> None:
+    connection.execute("SELECT set_config('synchronous_commit', %s, %s)", [level, local])
     connection.execute("INSERT INTO one VALUES (1)")
     connection.execute("SELECT pg_logical_emit_message(true, 'test', 'x')")
     before = written(connection)
     connection.commit()
     assert connection.position is not None
+    assert connection.position != UNKNOWN
     assert connection.position.lsn >= before
-    assert not connection.is_unanswered
 
 
 def test_a_commit_that_is_refused(connection: CommittingConnection) -> None:
@@ -100,7 +104,6 @@ def test_a_commit_that_is_refused(connection: CommittingConnection) -> None:
         connection.commit()
     # It does not stand, and that is known.
     assert connection.position is None
-    assert not connection.is_unanswered
     connection.rollback()
     assert connection.execute("SELECT count(*) FROM one").fetchone() == (0,)
 
@@ -121,8 +124,7 @@ def test_a_commit_stands_where_the_question_fails(connection: CommittingConnecti
         connection.execute("SET search_path = public, pg_catalog")
         connection.execute("INSERT INTO one VALUES (1)")
         connection.commit()
-        assert connection.position is None
-        assert not connection.is_unanswered
+        assert connection.position == UNKNOWN
         assert connection.execute("SELECT count(*) FROM one").fetchone() == (1,)
     finally:
         connection.rollback()
@@ -138,8 +140,7 @@ def test_a_commit_whose_answer_is_lost(connection: CommittingConnection) -> None
         copy.shutdown(socket.SHUT_RDWR)
     with pytest.raises(psycopg.OperationalError):
         connection.commit()
-    assert connection.is_unanswered
-    assert connection.position is None
+    assert connection.position == UNKNOWN
 
 
 def test_what_an_earlier_commit_was_told_is_no_news(connection: CommittingConnection) -> None:
@@ -173,3 +174,46 @@ async def test_the_asynchronous_kind(settings: Settings) -> None:
         await connection.commit()
         assert connection.position is not None
         await connection.execute("DROP TABLE one")
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_commit_that_stands_is_known_where_a_listener_fails(
+    engines: Engines, asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So it is where an interrupt, or another shard's COMMIT, comes in between.
+    def fail(_: object) -> None:
+        raise RuntimeError
+
+    if not asked:
+        monkeypatch.setattr(commits, "_COMMIT", b"SHOW synchronous_commit; COMMIT")
+    event.listen(RoutingSession, "after_commit", fail, insert=True)
+    try:
+        with RoutingSession(engines=engines, region="europe") as session:
+            before = session.scalar(WRITES)
+            with pytest.raises(RuntimeError):
+                session.commit()
+            session.close()
+            assert session.token["eu"].lsn >= lsn_of(str(before))
+            assert (session.token["eu"] == UNKNOWN) is not asked
+    finally:
+        event.remove(RoutingSession, "after_commit", fail)
+
+
+def test_a_commit_that_is_refused_is_in_no_token(engines: Engines) -> None:
+    with RoutingSession(engines=engines, region="europe") as session:
+        session.execute(text("CREATE TEMP TABLE one (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)"))
+        session.execute(text("INSERT INTO one VALUES (1), (1)"))
+        with pytest.raises(IntegrityError):
+            session.commit()
+        session.rollback()
+        assert session.token == {}
+
+
+def test_who_listens_to_connecting_is_asked(settings: Settings) -> None:
+    heard = []
+    with Engines(settings) as engines:
+        for node in engines.nodes:
+            for engine in node.engines:
+                event.listen(engine, "do_connect", lambda *_, name=node.name: heard.append(name))
+        engines.open()
+    assert set(heard) == {node.name for node in engines.nodes}

@@ -12,10 +12,11 @@ from psycopg import AsyncConnection, Connection, generators
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 
-from elearning.routing.token import Position
+from elearning.routing.token import UNKNOWN, Position
 
 __all__ = [
     "CURRENT",
+    "HOW",
     "AsyncCommittingConnection",
     "Committing",
     "CommittingConnection",
@@ -25,33 +26,36 @@ __all__ = [
 # No expression that PostgreSQL has to plan: with each COMMIT this takes a part of its time.
 CURRENT = (
     "SELECT pg_walfile_name(pg_current_wal_flush_lsn()), pg_current_wal_flush_lsn()::text, "
-    "pg_current_wal_insert_lsn()::text, current_setting('synchronous_commit')"
+    "pg_current_wal_insert_lsn()::text"
 )
 """Tells how far a primary has written; `position_of` reads the answer."""
+HOW = "SHOW synchronous_commit"
+"""Tells how the present transaction is committed, which SET LOCAL may have changed."""
 # One message of the simple protocol; it ends at an error, so that only after a COMMIT is asked.
-_COMMIT = f"COMMIT; {CURRENT}".encode()
+_COMMIT = f"{HOW}; COMMIT; {CURRENT}".encode()
 
 
-def position_of(walfile: str, flushed: str, inserted: str, commits: str) -> Position:
-    """Return the position that `CURRENT` tells.
+def position_of(how: str, walfile: str, flushed: str, inserted: str) -> Position:
+    """Return the position that `HOW` and `CURRENT` tell.
 
     The flushed one: with synchronous_commit on it includes the commit that came before, and
     unlike the inserted one it is not ahead of what is sent to replicas.
     """
-    return Position.from_sql(walfile, inserted if commits == "off" else flushed)
+    return Position.from_sql(walfile, inserted if how == "off" else flushed)
 
 
 class Committing:
     """What both kinds of connections do, in the generator that both of psycopg's run."""
 
     position: Position | None = None
-    """How far the log reached at the last COMMIT; None: that was not told."""
-    is_unanswered: bool = False
-    """Whether a COMMIT was sent, and nobody knows what became of it."""
+    """How far the log reached at the last COMMIT.
+
+    UNKNOWN: it may stand, or stands and this was not told. None: no COMMIT stands.
+    """
 
     def forget_commit(self) -> None:
-        """Know nothing of what an earlier transaction was told."""
-        self.position, self.is_unanswered = None, False
+        """Know nothing of an earlier transaction."""
+        self.position = None
 
     if not TYPE_CHECKING:  # psycopg's own name, beyond its types
 
@@ -61,20 +65,23 @@ class Committing:
                 self._pipeline
                 or self._num_transactions
                 or self._tpc
-                or self.pgconn.transaction_status == TransactionStatus.IDLE
+                or self.pgconn.transaction_status != TransactionStatus.INTRANS
             ):
                 return (yield from super()._commit_gen())
             self._check_connection_ok()
-            self.is_unanswered = True
+            self.position = UNKNOWN
             self.pgconn.send_query(_COMMIT)
-            committed, *told = yield from generators.execute(self.pgconn)
-            stands = committed.status == ExecStatus.COMMAND_OK
-            self.is_unanswered = not stands and self.pgconn.status != ConnStatus.OK
-            if not stands:
-                raise error_from_result(committed, encoding=self.info.encoding)
+            # Where it is interrupted, psycopg ends this all the same, and raises then.
+            results = yield from generators.execute(self.pgconn)
+            how, committed, told = [*results, None, None][:3]
+            if committed is None or committed.status != ExecStatus.COMMAND_OK:
+                if self.pgconn.status == ConnStatus.OK:
+                    self.position = None
+                raise error_from_result(committed or how, encoding=self.info.encoding)
             # Whatever became of the question, the COMMIT stands.
-            if told and told[0].status == ExecStatus.TUPLES_OK:
-                self.position = position_of(*(told[0].get_value(0, n).decode() for n in range(4)))
+            if told is not None and told.status == ExecStatus.TUPLES_OK:
+                found = (how.get_value(0, 0), *(told.get_value(0, n) for n in range(3)))
+                self.position = position_of(*(value.decode() for value in found))
 
 
 class CommittingConnection(Committing, Connection[Any]):

@@ -11,12 +11,11 @@ from contextlib import closing
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from elearning.errors import ElearningError
-from elearning.routing.commits import AsyncCommittingConnection, CommittingConnection
 from elearning.routing.failures import failure_handler
 from elearning.routing.node import Node, Role
 from elearning.routing.schema import schema_checker
@@ -62,18 +61,12 @@ def _let_read_only(connection: DBAPIConnection, _: object) -> None:
         cursor.execute("SET default_transaction_read_only = on")
 
 
-def _director(node: Node) -> Callable[..., object]:
-    def direct(dialect: Dialect, _record: object, _arguments: object, options: Any) -> object:
+def _director(node: Node) -> Callable[..., None]:
+    def direct(_dialect: object, _record: object, _arguments: object, options: Any) -> None:
         if node.is_closed:
             # Those who waited for a place in the pool come here when the node is known to hang.
             raise node.unavailable(node.problem or "it is left out")
         order_hosts(node, options)
-        if node.role is Role.REPLICA:
-            return None
-        if dialect.is_async:
-            options["async_creator_fn"] = AsyncCommittingConnection.connect
-            return None
-        return CommittingConnection.connect(**options)
 
     return direct
 

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from elearning.config import Settings, address_of
 from elearning.errors import NodeUnavailable, SettingsError
 from elearning.regions import Region
+from elearning.routing.commits import AsyncCommittingConnection, CommittingConnection
 from elearning.routing.connecting import listen
 from elearning.routing.cursors import AsyncQuickCursor, QuickCursor
 from elearning.routing.node import Node, Role, ShardState
@@ -235,6 +236,7 @@ class Engines:
             "connect_timeout": self._connect_timeout,
             "application_name": "elearning",
         }
+        commits = node.role is Role.PRIMARY
         cursors = AsyncQuickCursor if self.asynchronous else QuickCursor
         options = more | {
             "connect_args": {**node.arguments, "cursor_factory": cursors},
@@ -246,8 +248,14 @@ class Engines:
             "hide_parameters": True,
         }
         if self.asynchronous:
+            if commits:
+                options["connect_args"]["async_creator_fn"] = AsyncCommittingConnection.connect
             return create_async_engine(url, **options).sync_engine
-        return create_engine(url, **options)
+        engine = create_engine(url, **options)
+        if commits:
+            # A listener to "do_connect" that connects by itself would keep others from being asked.
+            engine.dialect.connect = CommittingConnection.connect  # type: ignore[assignment,method-assign]
+        return engine
 
 
 _READS = {

@@ -10,9 +10,9 @@ from time import monotonic
 from sqlalchemy import Connection
 
 from elearning.errors import NodeUnavailable, PoolExhausted
-from elearning.routing.commits import CURRENT, Committing, position_of
+from elearning.routing.commits import CURRENT, HOW, Committing, position_of
 from elearning.routing.node import Node
-from elearning.routing.token import Position
+from elearning.routing.token import UNKNOWN, Position
 
 __all__ = ["choose_replica", "committed_position", "current_position", "has_replayed"]
 
@@ -40,10 +40,11 @@ def current_position(connection: Connection) -> Position:
     """
     # BEGIN and ROLLBACK would be two more round trips.
     connection.execution_options(isolation_level="AUTOCOMMIT")
-    position = position_of(*connection.exec_driver_sql(CURRENT).one())
+    how = connection.exec_driver_sql(HOW).scalar_one()
+    position = position_of(how, *connection.exec_driver_sql(CURRENT).one())
     if position.lsn % _PAGE == 0:
         connection.exec_driver_sql(_LOG_SOMETHING)
-        position = position_of(*connection.exec_driver_sql(CURRENT).one())
+        position = position_of(how, *connection.exec_driver_sql(CURRENT).one())
     return position
 
 
@@ -54,8 +55,10 @@ def committed_position(connection: Connection, driver: Committing | None) -> Pos
         connection: that has sent it; it may be AUTOCOMMIT from here on.
         driver: psycopg's own, which may have been told with the answer.
     """
-    told = driver and driver.position
-    return told if told and told.lsn % _PAGE else current_position(connection)
+    told = None if driver is None else driver.position
+    if told is None or told == UNKNOWN or told.lsn % _PAGE == 0:
+        return current_position(connection)
+    return told
 
 
 def has_replayed(node: Node, position: Position, max_wait: float) -> bool:

@@ -229,9 +229,11 @@ class RoutingSession(Router):
         if work.written is not None and connection is not None:
             driver = work.drivers.get(work.written)
             level = connection.get_execution_options().get("isolation_level")
-            if (driver is not None and driver.is_unanswered) or level == "AUTOCOMMIT":
-                # The answer to the COMMIT was lost, and it may stand; or each statement stands.
-                self.token.advance(work.written, UNKNOWN)
+            # Something came in between: an interrupt, another shard's COMMIT, a listener. So the
+            # COMMIT stands, or it may: its answer was lost; or each statement stands.
+            committed = None if driver is None else driver.position
+            if committed is not None or level == "AUTOCOMMIT":
+                self.token.advance(work.written, committed or UNKNOWN)
         self._forget()
 
 
