@@ -3,13 +3,14 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event, inspect, select
+from sqlalchemy import create_engine, event, inspect, select
 from sqlalchemy.orm import ORMExecuteState
 
 from elearning.ids import new_id
 from elearning.models import Base, Course, Record, User
 from elearning.routing import Engines, RoutingSession
-from elearning.routing.rows import loader_of
+from elearning.routing.rows import reader_of
+from elearning.routing.statements import form_of
 from elearning.testing.factories import CourseFactory, UserFactory, bound
 
 pytestmark = pytest.mark.usefixtures("empty_databases")
@@ -25,9 +26,14 @@ def user_id(engines: Engines) -> UUID:
     return user_id
 
 
-def test_each_table_has_a_loader() -> None:
+def test_each_table_has_a_reader() -> None:
+    dialect = create_engine("postgresql+psycopg://").dialect
     for mapper in Base.registry.mappers:
-        assert (loader_of(mapper.class_) is None) is not issubclass(mapper.class_, Record)
+        statement = select(mapper.class_)
+        assert reader_of(statement, form_of(statement), dialect) is None, "it may not come again"
+        again = select(mapper.class_)
+        reader = reader_of(again, form_of(again), dialect)
+        assert (reader is None) is not issubclass(mapper.class_, Record)
 
 
 @pytest.mark.parametrize("model", [User, Course])

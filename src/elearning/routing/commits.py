@@ -80,8 +80,12 @@ class Committing:
                 raise error_from_result(committed or how, encoding=self.info.encoding)
             # Whatever became of the question, the COMMIT stands.
             if told is not None and told.status == ExecStatus.TUPLES_OK:
-                found = (how.get_value(0, 0), *(told.get_value(0, n) for n in range(3)))
-                self.position = position_of(*(value.decode() for value in found))
+                self.position = position_of(
+                    how.get_value(0, 0).decode(),
+                    told.get_value(0, 0).decode(),
+                    told.get_value(0, 1).decode(),
+                    told.get_value(0, 2).decode(),
+                )
 
 
 class CommittingConnection(Committing, Connection[Any]):

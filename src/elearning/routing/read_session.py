@@ -127,6 +127,16 @@ class ReadSession:
         """Execute a statement that reads, and return its rows."""
         return self._session.execute(statement, params, execution_options=execution_options)
 
+    def rows(
+        self,
+        statement: Select[*tuple[Any, ...]],
+        params: Mapping[str, Any] | None = None,
+        *,
+        execution_options: Mapping[str, Any] = EMPTY_DICT,
+    ) -> Sequence[Sequence[Any]]:
+        """Return all rows of a statement, without names; see `RoutingSession.rows`."""
+        return self._session.rows(statement, params, execution_options=execution_options)
+
     def scalars(
         self,
         statement: Select[_T] | CompoundSelect[_T] | FromStatement[_T],

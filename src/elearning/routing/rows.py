@@ -1,61 +1,154 @@
-"""A row by its id, made of a plain row of the database.
+"""Rows as a session returns them, made of plain rows of the database.
 
-For each SELECT of entities the ORM sets up anew how their attributes are loaded, though for one
-row by its id that is always the same: all columns, and nothing else.
+For each SELECT of entities the ORM sets up anew how their attributes are loaded, though for
+plain ones that is always the same: all columns, and nothing else.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import Column, Connection, Select, bindparam, inspect, select
-from sqlalchemy.orm import Mapper, Session, make_transient_to_detached
+from sqlalchemy import Column, ColumnElement, Connection, Dialect, Select, inspect
+from sqlalchemy.orm import ColumnProperty, Mapper, QueryableAttribute, Session
+from sqlalchemy.orm.attributes import instance_state
+from sqlalchemy.orm.util import AliasedInsp
 
-from elearning.models import Base, Record
+from elearning.models import Record
+from elearning.routing.quick import Quick, quick_of
+from elearning.routing.statements import Form
 
-__all__ = ["RowLoader", "loader_of"]
+__all__ = ["RowReader", "reader_of"]
 
+Row = tuple[Any, ...]
 _EAGER = {"joined", "selectin", "subquery", "immediate"}
 
 
-class RowLoader:
-    """Loads rows of one table.
+class RowReader:
+    """Reads what statements of a form return.
 
     Args:
-        mapper: whose attributes are columns of the table, all of them loaded at once.
+        statement: of the form.
+        quick: what executes it.
+
+    Raises:
+        LookupError: that takes the ORM.
     """
 
-    def __init__(self, mapper: Mapper[Record]) -> None:
-        self._manager = mapper.class_manager
-        self._keys = tuple(attribute.key for attribute in mapper.column_attrs)
-        columns = [attribute.columns[0] for attribute in mapper.column_attrs]
-        self._statement: Select[Any] = select(*columns).where(
-            mapper.primary_key[0] == bindparam("id")
-        )
+    def __init__(self, statement: Select[Any], quick: Quick) -> None:
+        self.quick = quick
+        self.is_orm = bool(statement._propagate_attrs)  # noqa: SLF001 - nothing public tells
+        """Whether it must see what the session has not flushed."""
+        self._parts: list[_Entity | int] = []
+        self._entities: list[_Entity] = []
+        if self.is_orm:
+            self._look_at(statement)
+
+    def _look_at(self, statement: Select[Any]) -> None:
+        columns = self.quick.columns
+        places = {each: n for n, one in enumerate(columns) for each in _elements(one.objects)}
+        start = 0
+        for described in statement.column_descriptions:
+            part = described["expr"]
+            about = inspect(part, raiseerr=False)
+            if isinstance(about, Mapper | AliasedInsp):
+                entity = _Entity(part, about.mapper, places)
+                if not all(start <= place < start + entity.width for place in entity.places):
+                    raise LookupError(part)
+                self._entities.append(entity)
+                self._parts.append(entity)
+                start += entity.width
+            elif _is_column(part):
+                self._parts.append(start)
+                start += 1
+            else:
+                raise LookupError(part)
+        if start != len(columns):
+            raise LookupError(statement)
 
     def is_heard(self, session: Session) -> bool:
         """Tell whether somebody listens to what only the ORM's own loading tells."""
-        events = session.dispatch
-        return bool(
-            events.do_orm_execute
-            or events.loaded_as_persistent
-            or events.detached_to_persistent
-            or self._manager.dispatch.load
+        return bool(self._entities) and (
+            bool(session.dispatch.loaded_as_persistent)
+            or any(entity.manager.dispatch.load for entity in self._entities)
         )
 
-    def load(self, session: Session, connection: Connection, row_id: UUID) -> Any:
-        """Return the row of an id, which the session does not hold yet; None: there is none."""
-        found = connection.execute(self._statement, {"id": row_id}).one_or_none()
-        if found is None:
+    def read(
+        self, session: Session, connection: Connection, values: dict[str, Any]
+    ) -> list[Row] | None:
+        """Return all rows; None: the session holds one of them in part, and has to load it.
+
+        Args:
+            session: that is to hold them.
+            connection: of its.
+            values: of the statement's parameters.
+        """
+        rows = self.quick.rows(connection, values)
+        if not self._entities:
+            return rows
+        made: list[Row] = []
+        for row in rows:
+            items = []
+            for part in self._parts:
+                if isinstance(part, int):
+                    items.append(row[part])
+                else:
+                    item = part.item(session, row)
+                    if item is _IN_PART:
+                        return None
+                    items.append(item)
+            made.append(tuple(items))
+        return made
+
+
+class _Entity:
+    """A table's part of a row."""
+
+    def __init__(self, entity: Any, mapper: Mapper[Any], places: Mapping[Any, int]) -> None:
+        if mapper not in _plain:
+            raise LookupError(entity)
+        self.manager = mapper.class_manager
+        self._class = mapper.class_
+        self._keys = tuple(attribute.key for attribute in mapper.column_attrs)
+        self._names = set(self._keys)
+        self.places = [places[getattr(entity, key).__clause_element__()] for key in self._keys]
+        self.width = len(self._keys)
+        self._values = itemgetter(*self.places)
+        (key,) = mapper.primary_key
+        self._id = places[
+            getattr(entity, mapper.get_property_by_column(key).key).__clause_element__()
+        ]
+
+    def item(self, session: Session, row: Row) -> Any:
+        """Return the entity of a row, as the session holds it from here on."""
+        row_id = row[self._id]
+        if row_id is None:
             return None
-        row = self._manager.new_instance()
-        state = inspect(row)
-        state.dict.update(zip(self._keys, found, strict=True))
-        make_transient_to_detached(row)
-        # add() would look for rows that hang on this one, and there are none yet.
-        session._save_or_update_impl(state)  # noqa: SLF001
-        return row
+        key = (self._class, (row_id,), None)
+        held = session.identity_map.get(key)
+        if held is not None:
+            return held if inspect(held).dict.keys() >= self._names else _IN_PART
+        item = self.manager.new_instance()
+        item.__dict__.update(zip(self._keys, self._values(row), strict=True))
+        state = instance_state(item)
+        state.key = key
+        state.session_id = session.hash_key
+        session.identity_map.add(state)
+        return item
+
+
+_IN_PART = object()
+
+
+def _elements(objects: Sequence[Any]) -> list[Any]:
+    return [one for one in objects if isinstance(one, ColumnElement)]
+
+
+def _is_column(part: Any) -> bool:
+    if isinstance(part, QueryableAttribute):
+        return isinstance(part.property, ColumnProperty)
+    return isinstance(part, ColumnElement)
 
 
 def _is_plain(mapper: Mapper[Any]) -> bool:
@@ -69,11 +162,31 @@ def _is_plain(mapper: Mapper[Any]) -> bool:
     )
 
 
-_LOADERS: dict[Any, RowLoader] = {
-    mapper.class_: RowLoader(mapper) for mapper in Base.registry.mappers if _is_plain(mapper)
-}
+_plain = {mapper for mapper in Record.registry.mappers if _is_plain(mapper)}
+_NEW, _SEEN = object(), object()
 
 
-def loader_of(entity: Any) -> RowLoader | None:
-    """Return what loads rows of a class, or None where that takes the ORM."""
-    return _LOADERS.get(entity)
+def reader_of(statement: object, form: Form, dialect: Dialect) -> RowReader | None:
+    """Return what reads the rows of statements of a form; None: SQLAlchemy does.
+
+    A form that comes for the first time may be the last of its kind: it is not looked into.
+    """
+    if form.kept is None or not isinstance(statement, Select):
+        return None
+    # A literal value stands in the SQL itself.
+    kind = type(dialect), *[bind.effective_value for bind in form.binds if bind.literal_execute]
+    found = form.kept.get(kind, _NEW)
+    if found is _NEW:
+        form.kept[kind] = _SEEN
+        return None
+    if found is _SEEN:
+        found = form.kept[kind] = _reader(statement, form, dialect)
+    return found  # type: ignore[no-any-return]
+
+
+def _reader(statement: Select[Any], form: Form, dialect: Dialect) -> RowReader | None:
+    quick = quick_of(statement, form, dialect)
+    try:
+        return None if quick is None or statement._with_options else RowReader(statement, quick)  # noqa: SLF001
+    except LookupError:
+        return None

@@ -13,11 +13,11 @@ Rules (docs/routing.md explains them):
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, bindparam, event, select
+from sqlalchemy import Connection, Engine, Select, bindparam, event, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, SessionTransaction, UOWTransaction
 from sqlalchemy.util import EMPTY_DICT
@@ -31,9 +31,11 @@ from elearning.routing.commits import Committing
 from elearning.routing.consistency import Consistency
 from elearning.routing.engines import Engines
 from elearning.routing.node import Role
+from elearning.routing.quick import is_heard
 from elearning.routing.replay import committed_position
 from elearning.routing.router import Router
-from elearning.routing.rows import RowLoader, loader_of
+from elearning.routing.rows import reader_of
+from elearning.routing.statements import form_of
 from elearning.routing.token import UNKNOWN, Token
 from elearning.routing.work import UnitOfWork
 
@@ -47,6 +49,9 @@ _BY_ID = {
     if issubclass(mapper.class_, Record) and mapper.inherits is None
 }
 """One statement for each table: building it anew takes longer than PostgreSQL's answer."""
+_ROUTED = {"route"}
+_WITHOUT_EFFECT = {"region", "shard", "prebuffer_rows"}
+"""Execution options that tell nothing more where all rows are read at once."""
 
 
 class RoutingSession(Router):
@@ -107,7 +112,7 @@ class RoutingSession(Router):
 
         def scalar(self, statement: Any, params: Any = None, **options: Any) -> Any:
             """Return the first column of the first row; see `Session.scalar`."""
-            return self._run(super().scalar, statement, params, options)
+            return self._run(self._scalar, statement, params, options)
 
         def scalars(self, statement: Any, params: Any = None, **options: Any) -> Any:
             """Return the first column of all rows; see `Session.scalars`."""
@@ -124,11 +129,8 @@ class RoutingSession(Router):
                 or (entity, (ident,), None) in self.identity_map
             ):
                 return super().get(entity, ident, **options)
-            loader = loader_of(entity)
             options = self._options_for(ident, near=issubclass(entity, Global))
-            if loader is None or not options or loader.is_heard(self) or not self._is_clean():
-                return self._run(super().scalar, _BY_ID[entity], {"id": ident}, options)
-            return self._run(self._load, loader, ident, options)
+            return self._run(self._scalar, _BY_ID[entity], {"id": ident}, options)
 
         def merge(self, instance: Any, **options: Any) -> Any:
             """Copy the state of an instance; see `Session.merge`."""
@@ -176,13 +178,63 @@ class RoutingSession(Router):
                 self._lead_values(mapper, mappings)
                 super().bulk_update_mappings(mapper, mappings)
 
+    def rows(
+        self,
+        statement: Select[Any],
+        params: Mapping[str, Any] | None = None,
+        *,
+        execution_options: Mapping[str, Any] = EMPTY_DICT,
+    ) -> Sequence[Sequence[Any]]:
+        """Return all rows of a statement, without names; as `execute(...).all()`, but sooner."""
+        options = {"execution_options": execution_options} if execution_options else {}
+        found: Sequence[Sequence[Any]] = self._run(self._rows, statement, params, options)
+        return found
+
+    def _scalar(self, statement: Any, params: Any, **options: Any) -> Any:
+        rows = self._plain_rows(statement, params, **options)
+        if rows is None:
+            return super().scalar(statement, params, **options)
+        return rows[0][0] if rows else None
+
+    def _rows(self, statement: Any, params: Any, **options: Any) -> Any:
+        rows = self._plain_rows(statement, params, **options)
+        return super().execute(statement, params, **options).all() if rows is None else rows
+
+    def _plain_rows(
+        self,
+        statement: Any,
+        params: Any,
+        *,
+        bind_arguments: Mapping[str, Any] | None = None,
+        execution_options: Mapping[str, Any] = EMPTY_DICT,
+        **options: Any,
+    ) -> list[tuple[Any, ...]] | None:
+        """Return the rows of a plain statement; None: it is none, or somebody listens."""
+        if (
+            options
+            or bind_arguments is None
+            or bind_arguments.keys() != _ROUTED
+            or not execution_options.keys() <= _WITHOUT_EFFECT
+            or self.execution_options
+            or self.dispatch.do_orm_execute
+            or not (params is None or isinstance(params, dict))
+            or getattr(statement, "_execution_options", None)
+        ):
+            return None
+        engine = self.get_bind(**bind_arguments)
+        form = form_of(statement)
+        reader = reader_of(statement, form, engine.dialect)
+        if reader is None or (reader.is_orm and (not self._is_clean() or reader.is_heard(self))):
+            return None
+        values = reader.quick.values(form.binds, params or EMPTY_DICT)
+        if values is None:
+            return None
+        connection = Session.connection(self, {"bind": engine})
+        return None if is_heard(connection) else reader.read(self, connection, values)
+
     def _before_commit(self) -> None:
         if self._work.readers and not self.in_nested_transaction():
             self._drop()
-
-    def _load(self, loader: RowLoader, ident: UUID, *, bind_arguments: dict[str, Any]) -> Any:
-        bind = self.get_bind(**bind_arguments)
-        return loader.load(self, Session.connection(self, {"bind": bind}), ident)
 
     def _before_flush(self, _: UOWTransaction, __: object) -> None:
         assign_ids(self.new, self.region)

@@ -38,9 +38,13 @@ class Form(NamedTuple):
     """Where they name ids."""
     near: bool = False
     """Whether they read nothing but what is copied to every shard."""
+    binds: Sequence[BindParameter[Any]] = ()
+    """The parameters of this one, in the order of all of them."""
+    kept: dict[Any, Any] | None = None
+    """What others have found out about all of them; None: nothing is kept."""
 
 
-_known: dict[tuple[Any, ...], tuple[str | None, Any, bool]] = {}
+_known: dict[tuple[Any, ...], tuple[str | None, Any, bool, dict[Any, Any]]] = {}
 
 
 def form_of(statement: Any) -> Form:
@@ -72,8 +76,10 @@ def _remembered(statement: Any, key: CacheKey) -> Form:
             return form
         if len(_known) >= _MOST:
             _known.clear()
-        _known[key.key] = known = (form.obstacle, places, form.near)
-    return Form(known[0], _names(known[1], key.bindparams) if known[1] else (), known[2])
+        _known[key.key] = known = (form.obstacle, places, form.near, {})
+    obstacle, places, near, kept = known
+    names = _names(places, key.bindparams) if places else ()
+    return Form(obstacle, names, near, key.bindparams, kept)
 
 
 def _form(statement: Any) -> Form:

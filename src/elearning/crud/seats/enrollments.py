@@ -87,10 +87,8 @@ def enroll_user(
         ClaimReleased, ClaimTooOld: the claim cannot be used any more.
         AlreadyEnrolled: the user has the course.
     """
-    enrollment_id: UUID = session.execute(
-        _ENROLL,
-        {"user": user_id, "course": course_id, "claim": claim_id, "offered": offered},
-    ).scalar_one()
+    values = {"user": user_id, "course": course_id, "claim": claim_id, "offered": offered}
+    enrollment_id: UUID = session.scalar(_ENROLL, values)  # type: ignore[assignment]
     expire_counted(session, Enrollment, enrollment_id)
     return enrollment_id
 

@@ -28,7 +28,8 @@ from elearning.routing.fanout.page_order import (
 from elearning.routing.fanout.plan import statement_of
 from elearning.routing.fanout.result import FanOutResult
 from elearning.routing.fanout.run import answer, answer_async
-from elearning.routing.read_session import Reader
+from elearning.routing.read_session import Reader, ReadSession
+from elearning.routing.session import RoutingSession
 from elearning.routing.token import Token
 
 __all__ = ["Page", "fan_out_page", "fan_out_page_async", "page_of"]
@@ -137,11 +138,12 @@ def page_of(
     """
     paged = _paged(statement, size, after, alone=True)
     options = {} if region is None else {"region": region}
-    result = session.execute(
-        paged.statement, {**(parameters or {}), **paged.marks} or None, execution_options=options
-    )
-    names = list(result.keys())
-    return paged.page(names, result.all(), paged.form.expressions, shards=(), errors={})
+    values = {**(parameters or {}), **paged.marks} or None
+    if isinstance(session, RoutingSession | ReadSession):
+        rows = session.rows(paged.statement, values, execution_options=options)
+    else:
+        rows = session.execute(paged.statement, values, execution_options=options).all()
+    return paged.page(paged.form.names, rows, paged.form.expressions, shards=(), errors={})
 
 
 class _Form:
@@ -149,9 +151,11 @@ class _Form:
 
     def __init__(self, asked: Select[Any], *, alone: bool) -> None:
         self.order = page_order_of(asked, alone=alone)
-        self.expressions = [each["expr"] for each in asked.column_descriptions]
+        described = asked.column_descriptions
+        self.expressions = [each["expr"] for each in described]
         keys = self.order.keys
         labels = [key.element.label(f"page_key_{n}") for n, key in enumerate(keys, start=1)]
+        self.names = [*(each["name"] for each in described), *(label.name for label in labels)]
         self._ordered = asked.order_by(None).order_by(*map(order_clause, keys)).add_columns(*labels)
         self._statements: dict[tuple[int, tuple[bool, ...]], Select[Any]] = {}
 
@@ -241,12 +245,12 @@ class _Paged(NamedTuple):
 def _paged(statement: object, size: int, after: str | None, *, alone: bool = False) -> _Paged:
     if type(size) is not int or not 1 <= size <= MOST:
         raise InvalidText(field="size", problem=f"{size!r} is no number from 1 to {MOST}")
-    asked = statement_of(statement)
-    if not isinstance(asked, Select):
-        raise NotMergeable(reason="a union is not looked into; ask for its parts one by one")
     forms = _alone if alone else _merged
-    form = forms.get(asked)
+    form = forms.get(statement) if isinstance(statement, Select) else None
     if form is None:
+        asked = statement_of(statement)
+        if not isinstance(asked, Select):
+            raise NotMergeable(reason="a union is not looked into; ask for its parts one by one")
         form = forms[asked] = _Form(asked, alone=alone)
     values: Sequence[Any] = ()
     if after is not None:

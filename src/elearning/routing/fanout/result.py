@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
 from typing import Any
 
 from sqlalchemy import Row
@@ -12,6 +13,12 @@ from sqlalchemy.engine.result import SimpleResultMetaData
 from elearning.errors import ElearningError
 
 __all__ = ["FanOutResult"]
+
+
+@lru_cache(maxsize=200)  # pages of one statement have it in common
+def _metadata_of(names: tuple[str, ...], expressions: tuple[object, ...]) -> SimpleResultMetaData:
+    extra = [(each,) for each in expressions] if len(expressions) == len(names) else None
+    return SimpleResultMetaData(names, extra=extra)
 
 
 class FanOutResult:
@@ -39,10 +46,8 @@ class FanOutResult:
     ) -> None:
         self.expressions = expressions
         """What was selected."""
-        extra = [(each,) for each in expressions] if len(expressions) == len(names) else None
-        self._metadata = SimpleResultMetaData(names, extra=extra)
+        self._metadata = _metadata_of(tuple(names), tuple(expressions))
         self._values = [tuple(row) for row in rows]
-        self._rows = self.result().all()
         self.shards = shards
         """The shards that answered."""
         self.errors = dict(errors)
@@ -60,6 +65,10 @@ class FanOutResult:
     def result(self) -> Result[*tuple[Any, ...]]:
         """Return the rows as a result of SQLAlchemy's, to be read once."""
         return IteratorResult(self._metadata, iter(self._values))
+
+    @cached_property
+    def _rows(self) -> Sequence[Row[*tuple[Any, ...]]]:
+        return self.result().all()
 
     def all(self) -> Sequence[Row[*tuple[Any, ...]]]:
         """Return all rows."""
@@ -107,7 +116,7 @@ class FanOutResult:
         return iter(self._rows)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._values)
 
     def __repr__(self) -> str:
         missing = f", PARTIAL without {', '.join(self.errors)}" if self.partial else ""
