@@ -60,9 +60,12 @@ class Quick:
         """
         values = {}
         for name, place in self._places:
-            if name in given:
+            bind = binds[place]
+            if bind.key in given:
+                values[name] = given[bind.key]
+            elif name in given:
                 values[name] = given[name]
-            elif (bind := binds[place]).required:
+            elif bind.required:
                 return None
             else:
                 values[name] = bind.effective_value
@@ -106,12 +109,15 @@ class Quick:
 
 def is_heard(connection: Connection) -> bool:
     """Tell whether somebody listens to what is executed on a connection, or has it changed."""
-    return (
-        connection._has_events  # noqa: SLF001 - there are no public names
-        or connection.engine._has_events  # noqa: SLF001
-        or connection._echo  # noqa: SLF001
-        or "schema_translate_map" in connection.get_execution_options()
-    )
+    if connection._echo or "schema_translate_map" in connection.get_execution_options():  # noqa: SLF001 - there is no public name
+        return True
+    # Which only ever becomes true, so that those who do not listen any more are asked once more.
+    if not (connection._has_events or connection.engine._has_events):  # noqa: SLF001 - as above
+        return False
+    return any(getattr(connection.dispatch, name) for name in _TOLD)
+
+
+_TOLD = ("before_execute", "after_execute", "before_cursor_execute", "after_cursor_execute")
 
 
 def quick_of(statement: Select[Any], form: Form, dialect: Dialect) -> Quick | None:

@@ -17,7 +17,7 @@ from sqlalchemy.orm.util import AliasedInsp
 
 from elearning.models import Record
 from elearning.routing.quick import Quick, quick_of
-from elearning.routing.statements import Form
+from elearning.routing.statements import Form, literals_of
 
 __all__ = ["RowReader", "reader_of"]
 
@@ -173,8 +173,7 @@ def reader_of(statement: object, form: Form, dialect: Dialect) -> RowReader | No
     """
     if form.kept is None or not isinstance(statement, Select):
         return None
-    # A literal value stands in the SQL itself.
-    kind = type(dialect), *[bind.effective_value for bind in form.binds if bind.literal_execute]
+    kind = type(dialect), literals_of(form.binds)
     found = form.kept.get(kind, _NEW)
     if found is _NEW:
         form.kept[kind] = _SEEN

@@ -180,7 +180,7 @@ class RoutingSession(Router):
 
     def rows(
         self,
-        statement: Select[Any],
+        statement: Select[*tuple[Any, ...]],
         params: Mapping[str, Any] | None = None,
         *,
         execution_options: Mapping[str, Any] = EMPTY_DICT,

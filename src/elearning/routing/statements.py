@@ -21,7 +21,7 @@ from elearning.routing.naming import (
 )
 from elearning.routing.reading import obstacle
 
-__all__ = ["Form", "form_of", "ids_of"]
+__all__ = ["Form", "form_of", "ids_of", "literals_of"]
 
 _MOST = 2000  # forms that are remembered; SQLAlchemy's own cache keeps 500 for each engine
 _NOTHING: dict[str, Any] = {}
@@ -96,6 +96,11 @@ def ids_of(statement: Any, form: Form, parameters: Parameters) -> list[set[UUID]
     if not parameters:
         return ids_in(form.names, (_NOTHING,))
     return ids_in(form.names, (parameters,) if isinstance(parameters, _ONE_ROW) else parameters)
+
+
+def literals_of(binds: Sequence[BindParameter[Any]]) -> tuple[str, ...]:
+    """Return the values that stand in the SQL itself; statements of one form may differ in them."""
+    return tuple([repr(bind.effective_value) for bind in binds if bind.literal_execute])
 
 
 def _places(names: Names, binds: Sequence[BindParameter[Any]]) -> Any:

@@ -102,6 +102,13 @@ _REVIEWER_NAME = (
     .scalar_subquery()
 )
 
+_REVIEWS = select(*_SHOWN, _REVIEWER_ID, _REVIEWER_NAME)
+_WRITTEN = (
+    select(*_SHOWN, CourseReview.enrollment_id, CourseReview.course_id, Course.title)
+    .join_from(CourseReview, Enrollment, Enrollment.id == CourseReview.enrollment_id)
+    .join(Course, Course.id == CourseReview.course_id)
+)
+
 _NEWEST = (CourseReview.created_at.desc(), CourseReview.id.desc())
 # One direction for all keys: then an index goes on where a page ended.
 _ORDERS = {
@@ -133,10 +140,8 @@ def list_course_reviews(
         InvalidText: there is no such order.
         InvalidRating: no rating of 1 to 5.
     """
-    statement = (
-        select(*_SHOWN, _REVIEWER_ID, _REVIEWER_NAME)
-        .where(CourseReview.course_id == course_id)
-        .order_by(*_ORDERS[checked_choice("order", order, ReviewOrder)])
+    statement = _REVIEWS.where(CourseReview.course_id == course_id).order_by(
+        *_ORDERS[checked_choice("order", order, ReviewOrder)]
     )
     if rating is not None:
         statement = statement.where(CourseReview.rating == checked_rating(rating))
@@ -150,13 +155,7 @@ def list_user_reviews(user_id: UUID, *, hidden: bool = False) -> Listing[Written
         user_id: who wrote them.
         hidden: whether hidden ones are in the list, too.
     """
-    statement = (
-        select(*_SHOWN, CourseReview.enrollment_id, CourseReview.course_id, Course.title)
-        .join_from(CourseReview, Enrollment, Enrollment.id == CourseReview.enrollment_id)
-        .join(Course, Course.id == CourseReview.course_id)
-        .where(Enrollment.user_id == user_id)
-        .order_by(*_NEWEST)
-    )
+    statement = _WRITTEN.where(Enrollment.user_id == user_id).order_by(*_NEWEST)
     return Listing(_seen(statement, hidden=hidden), lambda row: WrittenReview(*row))
 
 

@@ -57,6 +57,39 @@ class EnrolledUser:
     last_accessed: datetime | None
 
 
+_COURSES = select(
+    Enrollment.id,
+    Enrollment.course_id,
+    Course.course_code,
+    Course.slug,
+    Course.title,
+    Course.language,
+    Course.instructor_name,
+    Enrollment.status,
+    Enrollment.enrollment_date,
+    Enrollment.completion_date,
+    Enrollment.expires_at,
+    Enrollment.completed_lessons,
+    Enrollment.total_lessons,
+    Enrollment.progress_percentage,
+    Enrollment.last_accessed,
+    Enrollment.certificate_issued,
+).join_from(Enrollment, Course, Course.id == Enrollment.course_id)
+_PEOPLE = select(
+    Enrollment.id,
+    Enrollment.user_id,
+    User.first_name,
+    User.last_name,
+    Enrollment.status,
+    Enrollment.enrollment_date,
+    Enrollment.completion_date,
+    Enrollment.completed_lessons,
+    Enrollment.total_lessons,
+    Enrollment.progress_percentage,
+    Enrollment.last_accessed,
+).join_from(Enrollment, User, User.id == Enrollment.user_id)
+
+
 def list_enrollments(
     user_id: UUID, *, status: EnrollmentStatus | str | None = None
 ) -> Listing[EnrolledCourse]:
@@ -69,32 +102,8 @@ def list_enrollments(
     Raises:
         InvalidText: there is no such state.
     """
-    return Listing(
-        _newest(
-            select(
-                Enrollment.id,
-                Enrollment.course_id,
-                Course.course_code,
-                Course.slug,
-                Course.title,
-                Course.language,
-                Course.instructor_name,
-                Enrollment.status,
-                Enrollment.enrollment_date,
-                Enrollment.completion_date,
-                Enrollment.expires_at,
-                Enrollment.completed_lessons,
-                Enrollment.total_lessons,
-                Enrollment.progress_percentage,
-                Enrollment.last_accessed,
-                Enrollment.certificate_issued,
-            )
-            .join_from(Enrollment, Course, Course.id == Enrollment.course_id)
-            .where(Enrollment.user_id == user_id),
-            status,
-        ),
-        lambda row: EnrolledCourse(*row),
-    )
+    statement = _COURSES.where(Enrollment.user_id == user_id)
+    return Listing(_newest(statement, status), lambda row: EnrolledCourse(*row))
 
 
 def list_course_enrollments(
@@ -112,27 +121,8 @@ def list_course_enrollments(
     Raises:
         InvalidText: there is no such state.
     """
-    return Listing(
-        _newest(
-            select(
-                Enrollment.id,
-                Enrollment.user_id,
-                User.first_name,
-                User.last_name,
-                Enrollment.status,
-                Enrollment.enrollment_date,
-                Enrollment.completion_date,
-                Enrollment.completed_lessons,
-                Enrollment.total_lessons,
-                Enrollment.progress_percentage,
-                Enrollment.last_accessed,
-            )
-            .join_from(Enrollment, User, User.id == Enrollment.user_id)
-            .where(Enrollment.course_id == course_id),
-            status,
-        ),
-        lambda row: EnrolledUser(*row),
-    )
+    statement = _PEOPLE.where(Enrollment.course_id == course_id)
+    return Listing(_newest(statement, status), lambda row: EnrolledUser(*row))
 
 
 def _newest(

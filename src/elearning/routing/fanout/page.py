@@ -6,26 +6,19 @@ costs as much as the first. A row whose own order keys change moves, as it would
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import Select
 
-from elearning.errors import ElearningError, InvalidText, NotMergeable
+from elearning.errors import ElearningError, InvalidText
 from elearning.regions import Region
 from elearning.routing.consistency import Consistency
 from elearning.routing.engines import Engines
 from elearning.routing.fanout.ask import OnShardError, Question, Terms, question
 from elearning.routing.fanout.cursor import read_cursor, write_cursor
-from elearning.routing.fanout.page_order import (
-    comes_after,
-    mark_of,
-    order_clause,
-    page_order_of,
-)
-from elearning.routing.fanout.plan import statement_of
+from elearning.routing.fanout.page_form import PageForm, form_alone, form_merged, named
 from elearning.routing.fanout.result import FanOutResult
 from elearning.routing.fanout.run import answer, answer_async
 from elearning.routing.read_session import Reader, ReadSession
@@ -138,7 +131,7 @@ def page_of(
     """
     paged = _paged(statement, size, after, alone=True)
     options = {} if region is None else {"region": region}
-    values = {**(parameters or {}), **paged.marks} or None
+    values = {**paged.marks, **(parameters or {})} or None
     if isinstance(session, RoutingSession | ReadSession):
         rows = session.rows(paged.statement, values, execution_options=options)
     else:
@@ -146,55 +139,12 @@ def page_of(
     return paged.page(paged.form.names, rows, paged.form.expressions, shards=(), errors={})
 
 
-class _Form:
-    """What the pages of one statement have in common; to build it takes longer than to read."""
-
-    def __init__(self, asked: Select[Any], *, alone: bool) -> None:
-        self.order = page_order_of(asked, alone=alone)
-        described = asked.column_descriptions
-        self.expressions = [each["expr"] for each in described]
-        keys = self.order.keys
-        labels = [key.element.label(f"page_key_{n}") for n, key in enumerate(keys, start=1)]
-        self.names = [*(each["name"] for each in described), *(label.name for label in labels)]
-        self._ordered = asked.order_by(None).order_by(*map(order_clause, keys)).add_columns(*labels)
-        self._statements: dict[tuple[int, tuple[bool, ...]], Select[Any]] = {}
-
-    def statement(self, size: int, values: Sequence[Any]) -> Select[Any]:
-        """Return what asks for a page after some values, or for the first one."""
-        # What is NULL is asked for in other words.
-        way = (size, tuple(value is None for value in values))
-        if (known := self._statements.get(way)) is not None:
-            return known
-        statement = self._ordered
-        if values:
-            marks = [
-                None if value is None else mark_of(name, key)
-                for (name, value), key in zip(_named(values), self.order.keys, strict=True)
-            ]
-            statement = statement.where(comes_after(self.order, marks))
-        statement = statement.limit(size + 1)
-        if len(self._statements) < _MOST_SIZES:
-            self._statements[way] = statement
-        return statement
-
-
-def _named(values: Sequence[Any]) -> Iterator[tuple[str, Any]]:
-    for number, value in enumerate(values, start=1):
-        yield f"page_after_{number}", value
-
-
-_MOST_SIZES = 20
-_alone: WeakKeyDictionary[Select[Any], _Form] = WeakKeyDictionary()
-_merged: WeakKeyDictionary[Select[Any], _Form] = WeakKeyDictionary()
-"""By the very object: a statement that is used again is built once."""
-
-
 class _Paged(NamedTuple):
-    form: _Form
+    form: PageForm
     statement: Select[Any]
     """Of one row more than the page holds, with the order keys at the end."""
     marks: Mapping[str, Any]
-    """The values of the parameters that tell where it begins."""
+    """The values of parameters: those that tell where it begins, and the statement's own."""
     size: int
 
     def ask(
@@ -245,15 +195,13 @@ class _Paged(NamedTuple):
 def _paged(statement: object, size: int, after: str | None, *, alone: bool = False) -> _Paged:
     if type(size) is not int or not 1 <= size <= MOST:
         raise InvalidText(field="size", problem=f"{size!r} is no number from 1 to {MOST}")
-    forms = _alone if alone else _merged
-    form = forms.get(statement) if isinstance(statement, Select) else None
-    if form is None:
-        asked = statement_of(statement)
-        if not isinstance(asked, Select):
-            raise NotMergeable(reason="a union is not looked into; ask for its parts one by one")
-        form = forms[asked] = _Form(asked, alone=alone)
+    given: dict[str, Any] = {}
+    if alone and isinstance(statement, Select):
+        form, given = form_alone(statement)
+    else:
+        form = form_merged(statement)
     values: Sequence[Any] = ()
     if after is not None:
         values = read_cursor(form.order.keys, after, form.order.name)
-    marks = {name: value for name, value in _named(values) if value is not None}
+    marks = given | {name: value for name, value in named(values) if value is not None}
     return _Paged(form, form.statement(size, values), marks, size)
