@@ -37,6 +37,11 @@ def databases_of(cluster: EmbeddedCluster) -> dict[str, str]:
     }
 
 
+def _end_server() -> None:
+    server: Any = forkserver  # it is no client of ours, and ends when it is told to
+    server._forkserver._stop()
+
+
 @dataclass
 class _Client:
     region: Region
@@ -68,7 +73,9 @@ class Crowd:
     _deadlocks: dict[str, int] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
-        # What takes long to import is there when a client is forked from the server.
+        # What takes long to import is there when a client is forked from the server: a new one,
+        # for another may measure coverage.
+        _end_server()
         _FORKSERVER.set_forkserver_preload(["tests.campaigns.claims_client"])
         self._clients = [None] * len(self.regions)
         self._deadlocks = deadlocks(self.databases)
@@ -87,9 +94,7 @@ class Crowd:
         for client in self._clients:
             if client is not None:
                 self._end(client)
-        # The server itself is no client of ours: it ends when it is told to.
-        server: Any = forkserver
-        server._forkserver._stop()
+        _end_server()
 
     def act(
         self,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from alembic.config import main as alembic_main
 from sqlalchemy import URL, create_engine, make_url, pool
 
 from elearning.cluster.embedded import EmbeddedCluster
@@ -21,6 +20,7 @@ from elearning.cluster.migrations.lock import LOCK_KEY
 from elearning.config import Settings, Shard
 from elearning.models import HEAD
 from elearning.regions import Region
+from tests.children import run_child
 from tests.snapshots import connect
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -163,13 +163,8 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def alembic(settings: Settings, *words: str) -> Done:
     """Run the command as an Alembic user does, in the project's folder."""
-    done = subprocess.run(
-        [sys.executable, "-m", "alembic", *words],
-        cwd=ROOT,
-        env=environment(settings),
-        capture_output=True,
-        text=True,
-        check=False,
+    done = run_child(
+        alembic_main, ["alembic", *words], folder=ROOT, environment=environment(settings)
     )
     return Done(done.returncode, done.stdout, done.stderr)
 

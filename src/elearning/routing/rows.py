@@ -7,6 +7,7 @@ plain ones that is always the same: all columns, and nothing else.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from operator import itemgetter
 from typing import Any
 
@@ -106,7 +107,7 @@ class _Entity:
     """A table's part of a row."""
 
     def __init__(self, entity: Any, mapper: Mapper[Any], places: Mapping[Any, int]) -> None:
-        if mapper not in _plain:
+        if not _is_plain(mapper):
             raise LookupError(entity)
         self.manager = mapper.class_manager
         self._class = mapper.class_
@@ -151,6 +152,7 @@ def _is_column(part: Any) -> bool:
     return isinstance(part, ColumnElement)
 
 
+@cache
 def _is_plain(mapper: Mapper[Any]) -> bool:
     return (
         issubclass(mapper.class_, Record)
@@ -162,7 +164,6 @@ def _is_plain(mapper: Mapper[Any]) -> bool:
     )
 
 
-_plain = {mapper for mapper in Record.registry.mappers if _is_plain(mapper)}
 _NEW, _SEEN = object(), object()
 
 

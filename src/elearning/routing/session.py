@@ -14,16 +14,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Select, bindparam, event, select
+from sqlalchemy import Connection, Engine, Select, bindparam, event, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session, SessionTransaction, UOWTransaction
+from sqlalchemy.orm import Mapper, Session, SessionTransaction, UOWTransaction
 from sqlalchemy.util import EMPTY_DICT
 
 from elearning.errors import ElearningError
-from elearning.models import Base, Global, Record
+from elearning.models import Global, Record
 from elearning.models.counters import expire_counting
 from elearning.models.identity import assign_ids
 from elearning.regions import Region
@@ -43,15 +44,20 @@ __all__ = ["RoutingSession"]
 
 logger = logging.getLogger("elearning.routing")
 
-_BY_ID = {
-    mapper.class_: select(mapper.class_).where(mapper.class_.id == bindparam("id"))
-    for mapper in Base.registry.mappers
-    if issubclass(mapper.class_, Record) and mapper.inherits is None
-}
-"""One statement for each table: building it anew takes longer than PostgreSQL's answer."""
 _ROUTED = {"route"}
 _WITHOUT_EFFECT = {"region", "shard", "prebuffer_rows"}
 """Execution options that tell nothing more where all rows are read at once."""
+
+
+@lru_cache
+def _by_id(model: Any) -> Select[Any] | None:
+    """Return the SELECT of a row by its id: building it anew takes longer than the answer."""
+    if not isinstance(model, type) or not issubclass(model, Record):
+        return None
+    mapper: Mapper[Any] | None = inspect(model, raiseerr=False)
+    if mapper is None or mapper.inherits is not None:
+        return None
+    return select(model).where(model.id == bindparam("id"))
 
 
 class RoutingSession(Router):
@@ -122,15 +128,15 @@ class RoutingSession(Router):
             """Return the row of an id; see `Session.get`."""
             if (
                 not isinstance(ident, UUID)
-                or entity not in _BY_ID
                 or not self._routes
+                or (by_id := _by_id(entity)) is None
                 or self.execution_options
                 or (options and any(options.values()))
                 or (entity, (ident,), None) in self.identity_map
             ):
                 return super().get(entity, ident, **options)
             options = self._options_for(ident, near=issubclass(entity, Global))
-            return self._run(self._scalar, _BY_ID[entity], {"id": ident}, options)
+            return self._run(self._scalar, by_id, {"id": ident}, options)
 
         def merge(self, instance: Any, **options: Any) -> Any:
             """Copy the state of an instance; see `Session.merge`."""
