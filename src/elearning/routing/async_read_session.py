@@ -72,6 +72,18 @@ class AsyncReadSession:
         """Execute a statement that reads, and return its rows."""
         return await self._session.execute(statement, params, execution_options=execution_options)
 
+    async def rows(
+        self,
+        statement: Select[*tuple[Any, ...]],
+        params: Mapping[str, Any] | None = None,
+        *,
+        execution_options: Mapping[str, Any] = EMPTY_DICT,
+    ) -> Sequence[Sequence[Any]]:
+        """Return all rows of a statement, without names; see `RoutingSession.rows`."""
+        return await self.run_sync(
+            ReadSession.rows, statement, params, execution_options=execution_options
+        )
+
     async def scalars(
         self,
         statement: Select[_T] | CompoundSelect[_T] | FromStatement[_T],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.util import EMPTY_DICT
 
@@ -33,6 +35,17 @@ class AsyncRoutingSession(AsyncSession):
     def token(self) -> Token:
         """What was written, and reads must see."""
         return self.sync_session.token
+
+    async def rows(
+        self,
+        statement: Select[*tuple[Any, ...]],
+        params: Mapping[str, Any] | None = None,
+        *,
+        execution_options: Mapping[str, Any] = EMPTY_DICT,
+    ) -> Sequence[Sequence[Any]]:
+        """Return all rows of a statement, without names; see `RoutingSession.rows`."""
+        read = partial(self.sync_session.rows, execution_options=execution_options)
+        return await self.run_sync(lambda _: read(statement, params))
 
     def explain_route(
         self,

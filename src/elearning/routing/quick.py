@@ -71,8 +71,15 @@ class Quick:
                 values[name] = bind.effective_value
         return values
 
-    def rows(self, connection: Connection, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-        """Execute a statement of the form, and return all rows.
+    def rows(
+        self, connection: Connection, values: dict[str, Any], most: int | None
+    ) -> list[tuple[Any, ...]]:
+        """Execute a statement of the form, and return its rows.
+
+        Args:
+            connection: to execute it on.
+            values: of its parameters.
+            most: how many rows; None: all.
 
         Raises:
             SQLAlchemyError, ElearningError: what SQLAlchemy would raise.
@@ -83,7 +90,7 @@ class Quick:
                 values[name] = process(values[name])
             cursor = connection.connection.cursor()
             cursor.execute(self._sql, values)
-            rows: list[Any] = list(cursor.fetchall())
+            rows: list[Any] = list(cursor.fetchmany(most) if most else cursor.fetchall())
         except BaseException as error:  # noqa: BLE001 - SQLAlchemy raises it
             _fail(connection, error, self._sql, values, cursor)
         if self._read is None:

@@ -17,7 +17,7 @@ from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.util import AliasedInsp
 
 from elearning.models import Record
-from elearning.routing.quick import Quick, quick_of
+from elearning.routing.quick import Quick, is_heard, quick_of
 from elearning.routing.statements import Form, literals_of
 
 __all__ = ["RowReader", "reader_of"]
@@ -39,11 +39,9 @@ class RowReader:
 
     def __init__(self, statement: Select[Any], quick: Quick) -> None:
         self.quick = quick
-        self.is_orm = bool(statement._propagate_attrs)  # noqa: SLF001 - nothing public tells
-        """Whether it must see what the session has not flushed."""
         self._parts: list[_Entity | int] = []
         self._entities: list[_Entity] = []
-        if self.is_orm:
+        if _is_orm(statement):
             self._look_at(statement)
 
     def _look_at(self, statement: Select[Any]) -> None:
@@ -76,16 +74,17 @@ class RowReader:
         )
 
     def read(
-        self, session: Session, connection: Connection, values: dict[str, Any]
+        self, session: Session, connection: Connection, values: dict[str, Any], most: int | None
     ) -> list[Row] | None:
-        """Return all rows; None: the session holds one of them in part, and has to load it.
+        """Return the rows; None: the session holds one of them in part, and has to load it.
 
         Args:
             session: that is to hold them.
             connection: of its.
             values: of the statement's parameters.
+            most: how many rows; None: all.
         """
-        rows = self.quick.rows(connection, values)
+        rows = self.quick.rows(connection, values, most)
         if not self._entities:
             return rows
         made: list[Row] = []
@@ -164,29 +163,48 @@ def _is_plain(mapper: Mapper[Any]) -> bool:
     )
 
 
-_NEW, _SEEN = object(), object()
+def _is_orm(statement: Select[Any]) -> bool:
+    return bool(statement._propagate_attrs)  # noqa: SLF001 - nothing public tells
 
 
-def reader_of(statement: object, form: Form, dialect: Dialect) -> RowReader | None:
+def may_be_plain(statement: object, session: Session) -> bool:
+    """Tell whether it is worth a look: a SELECT that asks nothing special of SQLAlchemy.
+
+    Args:
+        statement: what is to be executed.
+        session: where; if it has something to flush, statements of the ORM's flush it first.
+    """
+    return (
+        isinstance(statement, Select)
+        and not statement._execution_options  # noqa: SLF001 - there are no public names
+        and not statement._with_options  # noqa: SLF001
+        and not (_is_orm(statement) and not session._is_clean())  # noqa: SLF001
+    )
+
+
+_SEEN = object()
+_MOST = 50  # for one form: literal values may differ without end
+
+
+def reader_of(statement: Select[Any], form: Form, connection: Connection) -> RowReader | None:
     """Return what reads the rows of statements of a form; None: SQLAlchemy does.
 
     A form that comes for the first time may be the last of its kind: it is not looked into.
     """
-    if form.kept is None or not isinstance(statement, Select):
+    if form.kept is None or is_heard(connection):
         return None
-    kind = type(dialect), literals_of(form.binds)
-    found = form.kept.get(kind, _NEW)
-    if found is _NEW:
+    kind = type(connection.dialect), literals_of(form.binds)
+    found = form.kept.get(kind)
+    if found is None and kind not in form.kept and len(form.kept) < _MOST:
         form.kept[kind] = _SEEN
-        return None
-    if found is _SEEN:
-        found = form.kept[kind] = _reader(statement, form, dialect)
-    return found  # type: ignore[no-any-return]
+    elif found is _SEEN:
+        found = form.kept[kind] = _reader(statement, form, connection.dialect)
+    return found if isinstance(found, RowReader) else None
 
 
 def _reader(statement: Select[Any], form: Form, dialect: Dialect) -> RowReader | None:
-    quick = quick_of(statement, form, dialect)
     try:
-        return None if quick is None or statement._with_options else RowReader(statement, quick)  # noqa: SLF001
+        quick = quick_of(statement, form, dialect)
+        return None if quick is None else RowReader(statement, quick)
     except LookupError:
         return None

@@ -32,10 +32,9 @@ from elearning.routing.commits import Committing
 from elearning.routing.consistency import Consistency
 from elearning.routing.engines import Engines
 from elearning.routing.node import Role
-from elearning.routing.quick import is_heard
 from elearning.routing.replay import committed_position
 from elearning.routing.router import Router
-from elearning.routing.rows import reader_of
+from elearning.routing.rows import may_be_plain, reader_of
 from elearning.routing.statements import form_of
 from elearning.routing.token import UNKNOWN, Token
 from elearning.routing.work import UnitOfWork
@@ -197,7 +196,7 @@ class RoutingSession(Router):
         return found
 
     def _scalar(self, statement: Any, params: Any, **options: Any) -> Any:
-        rows = self._plain_rows(statement, params, **options)
+        rows = self._plain_rows(statement, params, most=1, **options)
         if rows is None:
             return super().scalar(statement, params, **options)
         return rows[0][0] if rows else None
@@ -211,6 +210,7 @@ class RoutingSession(Router):
         statement: Any,
         params: Any,
         *,
+        most: int | None = None,
         bind_arguments: Mapping[str, Any] | None = None,
         execution_options: Mapping[str, Any] = EMPTY_DICT,
         **options: Any,
@@ -224,19 +224,17 @@ class RoutingSession(Router):
             or self.execution_options
             or self.dispatch.do_orm_execute
             or not (params is None or isinstance(params, dict))
-            or getattr(statement, "_execution_options", None)
+            or not may_be_plain(statement, self)
         ):
             return None
-        engine = self.get_bind(**bind_arguments)
+        # Before anything is compiled: what its dialect can do, an engine learns by connecting.
+        connection = Session.connection(self, {"bind": self.get_bind(**bind_arguments)})
         form = form_of(statement)
-        reader = reader_of(statement, form, engine.dialect)
-        if reader is None or (reader.is_orm and (not self._is_clean() or reader.is_heard(self))):
+        reader = reader_of(statement, form, connection)
+        if reader is None or reader.is_heard(self):
             return None
         values = reader.quick.values(form.binds, params or EMPTY_DICT)
-        if values is None:
-            return None
-        connection = Session.connection(self, {"bind": engine})
-        return None if is_heard(connection) else reader.read(self, connection, values)
+        return None if values is None else reader.read(self, connection, values, most)
 
     def _before_commit(self) -> None:
         if self._work.readers and not self.in_nested_transaction():
