@@ -36,11 +36,9 @@ class Region(StrEnum):
         Raises:
             UnknownRegion: no region has this name.
         """
-        if isinstance(value, cls):
-            return value
         try:
-            return cls(value)
-        except ValueError:
+            return _BY_NAME[value]
+        except (KeyError, TypeError):
             raise UnknownRegion(region=value, known=", ".join(cls)) from None
 
     @classmethod
@@ -57,5 +55,6 @@ class Region(StrEnum):
 
 
 _CODES = {region: code for code, region in enumerate(Region, start=1)}
+_BY_NAME: dict[str, Region] = {region.value: region for region in Region}
 _BY_CODE = {code: region for region, code in _CODES.items()}
 _ABBREVIATIONS = ("NA", "SA", "EU", "AF", "AS", "OC")

@@ -356,6 +356,31 @@ def test_literals_without_end(engines: Engines, quickly: list[Quick]) -> None:
     assert 80 <= len(quickly) <= 100
 
 
+USERS, COURSES, OTHER = User.__table__, Course.__table__, aliased(User, name="other")
+NAMED: dict[str, Select[*tuple[Any, ...]]] = {
+    "equal names": select(User.id, Course.id, User.id).where(Course.instructor_id == User.id),
+    "equal names of Core": select(USERS.c.id, COURSES.c.id).where(
+        COURSES.c.instructor_id == USERS.c.id
+    ),
+    "entities and columns": select(User, User.id, OTHER).where(OTHER.id == User.id),
+    "no names": select(literal(1), func.now(), func.count(User.id) + 1),
+    "no names of Core": select(literal(1), literal(2), literal_column("3")),
+    "labels": select(User.id.label("a"), literal(1).label("a"), literal(1).label("a b")),
+    "a table": select(USERS),
+    "a subquery": select(select(User.id, User.email).subquery()),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_names_of_columns(engines: Engines, quickly: list[Quick], name: str) -> None:
+    statement = NAMED[name]
+    with RoutingSession(engines=engines, region="europe") as session:
+        expected = tuple(session.execute(statement).keys())
+        for _ in range(3):
+            assert tuple(session.answer(statement)[0]) == expected
+    assert len(quickly) >= 2
+
+
 async def test_async_sessions(settings: Settings, quickly: list[Quick]) -> None:
     statement = select(func.upper(bindparam("x", type_=String)))
     engines = Engines(settings, asynchronous=True)

@@ -57,9 +57,8 @@ class ReadOnlyRoutingSession(RoutingSession):
                 raise ReadOnlySession(what="write, as this statement does") from error
             raise
 
-    def _pin(self, shard: str) -> Engine:
+    def _pin(self, shard: str) -> None:
         self._work.primaries.setdefault(shard, None)
-        return self._primary(shard)
 
     def _primary(self, shard: str) -> Engine:
         return self._nodes.primary(shard).read_only

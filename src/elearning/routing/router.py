@@ -52,13 +52,16 @@ class Router(ShardFinder):
         if route is not None:
             if route.obstacle is None and not self._was_changed(clause):
                 return self._reader(route)
-            return self._pin(route.shard)
+            self._pin(route.shard)
+            return self._primary(route.shard)
         if bind is not None or not self._routes:
             return super().get_bind(mapper, clause=clause, bind=bind, **options)
         # A flush or a bulk method: never a replica. Outside a transaction somebody
         # only asks, and that must not decide anything.
         shard = self._work.written or self._session_shard("this statement")[0]
-        return self._pin(shard) if self.in_transaction() else self._primary(shard)
+        if self.in_transaction():
+            self._pin(shard)
+        return self._primary(shard)
 
     def _was_changed(self, clause: Any) -> bool:
         """Tell whether a listener has put a statement that writes in the place of one that reads.
@@ -125,14 +128,15 @@ class Router(ShardFinder):
         if route.streams:
             work.streams.add(route.shard)
 
-    def _pin(self, shard: str) -> Engine:
+    def _pin(self, shard: str) -> None:
         """Stay on a shard's primary until the transaction ends."""
         work = self._work
-        if work.written is not None and work.written != shard:
+        if work.written == shard:
+            return
+        if work.written is not None:
             raise CrossShardWrite(first=work.written, second=shard)
         work.written = shard
         work.primaries.setdefault(shard, None)
-        return self._primary(shard)
 
     def _primary(self, shard: str) -> Engine:
         """Return what runs transactions on a shard's primary."""
@@ -243,13 +247,14 @@ class Router(ShardFinder):
         Who holds one while waiting for another can wait for ever. No read is lost: each was a
         transaction of its own, and its rows are here.
         """
-        transaction, work = self.get_transaction(), self._work
+        work = self._work
+        if work.reading is None or work.primaries or work.streams or self._flushing:
+            return
+        transaction = self.get_transaction()
         if (
             transaction is not None
             and transaction.is_active
             and transaction.origin is SessionTransactionOrigin.AUTOBEGIN
-            and work.reading is not None
-            and not (self._flushing or work.primaries or work.streams)
             and not self.in_nested_transaction()
         ):
             self._releasing = True

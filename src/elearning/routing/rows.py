@@ -41,6 +41,8 @@ class RowReader:
         self.quick = quick
         self._parts: list[_Entity | int] = []
         self._entities: list[_Entity] = []
+        self.names: Sequence[str] = [column.keyname for column in quick.columns]
+        """Of the columns, as a result has them."""
         if _is_orm(statement):
             self._look_at(statement)
 
@@ -48,8 +50,9 @@ class RowReader:
         columns = self.quick.columns
         places = {each: n for n, one in enumerate(columns) for each in _elements(one.objects)}
         start = 0
-        for described in statement.column_descriptions:
-            part = described["expr"]
+        described = statement.column_descriptions
+        self.names = [each["name"] for each in described]
+        for part in (each["expr"] for each in described):
             about = inspect(part, raiseerr=False)
             if isinstance(about, Mapper | AliasedInsp):
                 entity = _Entity(part, about.mapper, places)

@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Select, bindparam, event, inspect, select
+from sqlalchemy import Connection, Engine, Executable, Select, bindparam, event, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapper, Session, SessionTransaction, UOWTransaction
 from sqlalchemy.util import EMPTY_DICT
@@ -191,21 +191,36 @@ class RoutingSession(Router):
         execution_options: Mapping[str, Any] = EMPTY_DICT,
     ) -> Sequence[Sequence[Any]]:
         """Return all rows of a statement, without names; as `execute(...).all()`, but sooner."""
+        return self.answer(statement, params, execution_options=execution_options)[1]
+
+    def answer(
+        self,
+        statement: Executable,
+        params: Mapping[str, Any] | None = None,
+        *,
+        execution_options: Mapping[str, Any] = EMPTY_DICT,
+    ) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
+        """Return the names of a statement's columns, and all rows; see `rows`."""
         options = {"execution_options": execution_options} if execution_options else {}
-        found: Sequence[Sequence[Any]] = self._run(self._rows, statement, params, options)
+        found: tuple[Sequence[str], Sequence[Sequence[Any]]]
+        found = self._run(self._answer, statement, params, options)
         return found
 
     def _scalar(self, statement: Any, params: Any, **options: Any) -> Any:
-        rows = self._plain_rows(statement, params, most=1, **options)
-        if rows is None:
+        found = self._plain(statement, params, most=1, **options)
+        if found is None:
             return super().scalar(statement, params, **options)
+        rows = found[1]
         return rows[0][0] if rows else None
 
-    def _rows(self, statement: Any, params: Any, **options: Any) -> Any:
-        rows = self._plain_rows(statement, params, **options)
-        return super().execute(statement, params, **options).all() if rows is None else rows
+    def _answer(self, statement: Any, params: Any, **options: Any) -> Any:
+        found = self._plain(statement, params, **options)
+        if found is not None:
+            return found
+        result = super().execute(statement, params, **options)
+        return tuple(result.keys()), result.all()
 
-    def _plain_rows(
+    def _plain(
         self,
         statement: Any,
         params: Any,
@@ -214,8 +229,8 @@ class RoutingSession(Router):
         bind_arguments: Mapping[str, Any] | None = None,
         execution_options: Mapping[str, Any] = EMPTY_DICT,
         **options: Any,
-    ) -> list[tuple[Any, ...]] | None:
-        """Return the rows of a plain statement; None: it is none, or somebody listens."""
+    ) -> tuple[Sequence[str], list[tuple[Any, ...]]] | None:
+        """Return the answer to a plain statement; None: it is none, or somebody listens."""
         if (
             options
             or bind_arguments is None
@@ -234,7 +249,8 @@ class RoutingSession(Router):
         if reader is None or reader.is_heard(self):
             return None
         values = reader.quick.values(form.binds, params or EMPTY_DICT)
-        return None if values is None else reader.read(self, connection, values, most)
+        rows = None if values is None else reader.read(self, connection, values, most)
+        return None if rows is None else (reader.names, rows)
 
     def _before_commit(self) -> None:
         if self._work.readers and not self.in_nested_transaction():

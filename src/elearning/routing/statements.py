@@ -100,7 +100,8 @@ def ids_of(statement: Any, form: Form, parameters: Parameters) -> list[set[UUID]
 
 def literals_of(binds: Sequence[BindParameter[Any]]) -> tuple[str, ...]:
     """Return the values that stand in the SQL itself; statements of one form may differ in them."""
-    return tuple([repr(bind.effective_value) for bind in binds if bind.literal_execute])
+    found = [bind for bind in binds if bind.literal_execute]
+    return tuple([repr(bind.effective_value) for bind in found]) if found else ()
 
 
 def _places(names: Names, binds: Sequence[BindParameter[Any]]) -> Any:

@@ -83,8 +83,10 @@ class Token(dict[str, Position]):
         """
         if isinstance(value, Token):
             return value
-        if value is None or isinstance(value, str):
-            return cls.parse(value or "")
+        if not value and (value is None or isinstance(value, str)):
+            return cls()
+        if isinstance(value, str):
+            return cls.parse(value)
         raise InvalidText(field="token", problem=f"{type(value).__name__} is no consistency token")
 
     @classmethod

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
 from weakref import WeakKeyDictionary
-
-from sqlalchemy import Executable, Result
 
 from elearning.routing.async_session import AsyncRoutingSession
 from elearning.routing.consistency import Consistency
@@ -173,14 +171,15 @@ def answer_all(asked: Sequence[Question]) -> list[FanOutResult]:
 
     One session of a shard serves all, with the terms of the first question.
     """
-    shards = _shards(asked)
-    with ThreadPoolExecutor(len(shards), "fan-out") as threads:
+    first, *others = shards = _shards(asked)
+    with ThreadPoolExecutor(len(others) or 1, "fan-out") as threads:
         running = [
             # What is traced by context variables is traced in the threads too.
             threads.submit(copy_context().run, _ask, asked, shard)
-            for shard in shards
+            for shard in others
         ]
-    return _merged(asked, shards, [each.result() for each in running])
+        own = _ask(asked, first)
+    return _merged(asked, shards, [own, *(each.result() for each in running)])
 
 
 async def answer_all_async(asked: Sequence[Question]) -> list[FanOutResult]:
@@ -209,12 +208,7 @@ def _merged(
 def _ask(asked: Sequence[Question], shard: str) -> list[Answer]:
     try:
         with RoutingSession(**asked[0].session) as session:
-            return [
-                _answer(shard, session.execute(statement, values, execution_options=options))
-                if statement is not None
-                else Answer(shard)
-                for statement, values, options in _statements(asked, shard)
-            ]
+            return _answers(session, asked, shard)
     except Exception as error:  # noqa: BLE001 - told when all have ended
         return [Answer(shard, error=error)] * len(asked)
 
@@ -222,23 +216,19 @@ def _ask(asked: Sequence[Question], shard: str) -> list[Answer]:
 async def _ask_async(asked: Sequence[Question], shard: str) -> list[Answer]:
     try:
         async with AsyncRoutingSession(**asked[0].session) as session:
-            return [
-                _answer(shard, await session.execute(statement, values, execution_options=options))
-                if statement is not None
-                else Answer(shard)
-                for statement, values, options in _statements(asked, shard)
-            ]
+            return await session.run_sync(lambda _: _answers(session.sync_session, asked, shard))
     except Exception as error:  # noqa: BLE001 - told when all have ended
         return [Answer(shard, error=error)] * len(asked)
 
 
-def _statements(
-    asked: Sequence[Question], shard: str
-) -> Iterator[tuple[Executable | None, dict[str, Any], dict[str, str]]]:
-    """Yield what a shard is asked; None: a question is not for it."""
+def _answers(session: RoutingSession, asked: Sequence[Question], shard: str) -> list[Answer]:
+    answers = []
     for each in asked:
-        yield each.statements.get(shard), dict(each.parameters), {"shard": shard}
-
-
-def _answer(shard: str, result: Result[*tuple[Any, ...]]) -> Answer:
-    return Answer(shard, tuple(result.keys()), result.all())
+        statement = each.statements.get(shard)
+        if statement is None:
+            # The question is not for this shard.
+            answers.append(Answer(shard))
+            continue
+        found = session.answer(statement, dict(each.parameters), execution_options={"shard": shard})
+        answers.append(Answer(shard, *found))
+    return answers
