@@ -27,7 +27,7 @@ def user_id(engines: Engines) -> UUID:
 
 
 def test_each_table_has_a_reader(engines: Engines) -> None:
-    with engines.primary("eu").engine.connect() as connection:
+    with engines.primary("eu").engine.begin() as connection:
         _has_readers(connection)
 
 

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NoReturn
 
-from sqlalchemy import Connection, Dialect, Enum, Select, UpdateBase
+from sqlalchemy import Cast, Connection, Dialect, Enum, FromClause, Select, SelectBase, UpdateBase
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.sql.elements import BindParameter
-from sqlalchemy.sql.visitors import iterate
+from sqlalchemy.sql.elements import BindParameter, ColumnClause, TextClause
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.visitors import ExternallyTraversible, iterate
 
 from elearning.routing.statements import Form
 
@@ -36,39 +37,44 @@ class Quick:
     """
 
     def __init__(self, compiled: Any, dialect: Dialect, binds: Binds) -> None:
-        if compiled.escaped_bind_names:
-            raise LookupError(compiled.escaped_bind_names)
+        names = compiled.bind_names
+        if compiled.escaped_bind_names or len({*names.values()}) < len(names):
+            raise LookupError(names)
         self.columns = tuple(compiled._result_columns)  # noqa: SLF001 - nothing public has them
         self._sql = str(compiled)
-        # A literal value stands in the SQL.
-        sent = compiled.bind_names.keys() - compiled.literal_execute_params
-        names = {bind: compiled.bind_names[bind] for bind in sent}
-        self._places = [(name, _place(bind, binds)) for bind, name in names.items()]
+        places = [(name, bind, _place(bind, binds)) for bind, name in names.items()]
+        written = compiled.literal_execute_params
+        self._written = [(name, place) for name, bind, place in places if bind in written]
+        self._sent = [(name, place) for name, bind, place in places if bind not in written]
         self._bound = [
             (name, process)
-            for bind, name in names.items()
-            if (process := bind.type.dialect_impl(dialect).bind_processor(dialect)) is not None
+            for name, bind, _ in places
+            if bind not in written
+            and (process := bind.type.dialect_impl(dialect).bind_processor(dialect)) is not None
         ]
         self._read: list[tuple[int, Process]] | None = None
 
     def values(self, binds: Binds, given: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the values of a statement's parameters; None: one is missing.
+        """Return the values of a statement's parameters; None: SQLAlchemy has to find them.
 
         Args:
             binds: the parameters of the statement, as `Form` has them.
             given: values that come with this execution.
         """
+        for name, place in self._written:
+            if binds[place].required or binds[place].key in given or name in given:
+                return None
         values = {}
-        for name, place in self._places:
+        for name, place in self._sent:
             bind = binds[place]
             if bind.key in given:
                 values[name] = given[bind.key]
             elif name in given:
                 values[name] = given[name]
-            elif bind.required:
+            elif bind.required or bind.callable:
                 return None
             else:
-                values[name] = bind.effective_value
+                values[name] = bind.value
         return values
 
     def rows(
@@ -84,15 +90,20 @@ class Quick:
         Raises:
             SQLAlchemyError, ElearningError: what SQLAlchemy would raise.
         """
-        cursor = None
         try:
             for name, process in self._bound:
                 values[name] = process(values[name])
-            cursor = connection.connection.cursor()
+        except Exception as error:  # noqa: BLE001 - SQLAlchemy raises it
+            _fail(connection, error, self._sql, values)
+        cursor = connection.connection.cursor()
+        told: str | None = self._sql
+        try:
             cursor.execute(self._sql, values)
+            told = None  # what cannot be read is not said of the statement
             rows: list[Any] = list(cursor.fetchmany(most) if most else cursor.fetchall())
-        except BaseException as error:  # noqa: BLE001 - SQLAlchemy raises it
-            _fail(connection, error, self._sql, values, cursor)
+        except BaseException as error:  # noqa: BLE001 - as above
+            of_driver = isinstance(error, connection.dialect.loaded_dbapi.Error)
+            _fail(connection, error, told if of_driver else None, values, cursor)
         if self._read is None:
             self._read = self._processes(connection.dialect, cursor.description)
         cursor.close()
@@ -115,8 +126,16 @@ class Quick:
 
 
 def is_heard(connection: Connection) -> bool:
-    """Tell whether somebody listens to what is executed on a connection, or has it changed."""
-    if connection._echo or "schema_translate_map" in connection.get_execution_options():  # noqa: SLF001 - there is no public name
+    """Tell whether somebody listens to what is executed, has it changed, or has ended it."""
+    told = connection.dialect.dispatch
+    if (
+        connection._echo  # noqa: SLF001 - there is no public name
+        or told.do_execute
+        or told.do_execute_no_params
+        or "schema_translate_map" in connection.get_execution_options()
+        or not connection.in_transaction()
+        or (connection.get_nested_transaction() and not connection.in_nested_transaction())
+    ):
         return True
     # Which only ever becomes true, so that those who do not listen any more are asked once more.
     if not (connection._has_events or connection.engine._has_events):  # noqa: SLF001 - as above
@@ -129,9 +148,12 @@ _TOLD = ("before_execute", "after_execute", "before_cursor_execute", "after_curs
 
 def quick_of(statement: Select[Any], form: Form, dialect: Dialect) -> Quick | None:
     """Return what executes statements of a form; None: only SQLAlchemy can."""
-    for part in iterate(statement):
-        if isinstance(part, UpdateBase) or (isinstance(part, BindParameter) and part.expanding):
-            return None
+    text = any(_is_text(column) for column in statement._raw_columns)  # noqa: SLF001 - as above
+    if text or any(
+        isinstance(part, UpdateBase) or (isinstance(part, BindParameter) and part.expanding)
+        for part in iterate(statement)
+    ):
+        return None
     # Literal values are written only where all parameters have values.
     blank = statement.params({bind.key: None for bind in form.binds if bind.required})
     try:
@@ -139,6 +161,15 @@ def quick_of(statement: Select[Any], form: Form, dialect: Dialect) -> Quick | No
         return Quick(compiled, dialect, form.binds)
     except (SQLAlchemyError, LookupError):
         return None
+
+
+def _is_text(part: ExternallyTraversible) -> bool:
+    """Tell whether a column is made of text, which may be several columns."""
+    if isinstance(part, TextClause) or (isinstance(part, ColumnClause) and part.is_literal):
+        return True
+    # In these it stands in brackets, as in count(*).
+    closed = isinstance(part, FunctionElement | Cast | SelectBase | FromClause)
+    return not closed and any(_is_text(each) for each in part.get_children())
 
 
 def _place(bind: BindParameter[Any], binds: Binds) -> int:
@@ -150,7 +181,13 @@ def _place(bind: BindParameter[Any], binds: Binds) -> int:
 
 
 def _fail(
-    connection: Connection, error: BaseException, sql: str, values: dict[str, Any], cursor: Any
+    connection: Connection,
+    error: BaseException,
+    sql: str | None,
+    values: dict[str, Any],
+    cursor: Any = None,
 ) -> NoReturn:
     # Nothing public makes SQLAlchemy's error of the driver's, and asks those who listen to errors.
-    connection._handle_dbapi_exception(error, sql, values, cursor, None)  # noqa: SLF001
+    connection._handle_dbapi_exception(  # noqa: SLF001
+        error, sql, None if sql is None else values, cursor, None
+    )

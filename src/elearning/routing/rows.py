@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Dialect, Select, inspect
 from sqlalchemy.orm import ColumnProperty, Mapper, QueryableAttribute, Session
-from sqlalchemy.orm.attributes import instance_state
+from sqlalchemy.orm.attributes import instance_dict, instance_state, set_committed_value
 from sqlalchemy.orm.util import AliasedInsp
 
 from elearning.models import Record
@@ -73,13 +73,16 @@ class RowReader:
         """Tell whether somebody listens to what only the ORM's own loading tells."""
         return bool(self._entities) and (
             bool(session.dispatch.loaded_as_persistent)
-            or any(entity.manager.dispatch.load for entity in self._entities)
+            or any(
+                entity.manager.dispatch.load or entity.manager.dispatch.refresh
+                for entity in self._entities
+            )
         )
 
     def read(
         self, session: Session, connection: Connection, values: dict[str, Any], most: int | None
-    ) -> list[Row] | None:
-        """Return the rows; None: the session holds one of them in part, and has to load it.
+    ) -> list[Row]:
+        """Return the rows.
 
         Args:
             session: that is to hold them.
@@ -90,19 +93,15 @@ class RowReader:
         rows = self.quick.rows(connection, values, most)
         if not self._entities:
             return rows
-        made: list[Row] = []
-        for row in rows:
-            items = []
-            for part in self._parts:
-                if isinstance(part, int):
-                    items.append(row[part])
-                else:
-                    item = part.item(session, row)
-                    if item is _IN_PART:
-                        return None
-                    items.append(item)
-            made.append(tuple(items))
-        return made
+        return [
+            tuple(
+                [
+                    row[part] if isinstance(part, int) else part.item(session, row)
+                    for part in self._parts
+                ]
+            )
+            for row in rows
+        ]
 
 
 class _Entity:
@@ -131,7 +130,9 @@ class _Entity:
         key = (self._class, (row_id,), None)
         held = session.identity_map.get(key)
         if held is not None:
-            return held if inspect(held).dict.keys() >= self._names else _IN_PART
+            if not instance_dict(held).keys() >= self._names:
+                self._complete(held, row)
+            return held
         item = self.manager.new_instance()
         item.__dict__.update(zip(self._keys, self._values(row), strict=True))
         state = instance_state(item)
@@ -140,8 +141,12 @@ class _Entity:
         session.identity_map.add(state)
         return item
 
-
-_IN_PART = object()
+    def _complete(self, held: Any, row: Row) -> None:
+        """Load what is missing; what is there stays, as the ORM has it."""
+        loaded = instance_dict(held)
+        for key, value in zip(self._keys, self._values(row), strict=True):
+            if key not in loaded:
+                set_committed_value(held, key, value)
 
 
 def _elements(objects: Sequence[Any]) -> list[Any]:
@@ -160,6 +165,8 @@ def _is_plain(mapper: Mapper[Any]) -> bool:
         issubclass(mapper.class_, Record)
         and mapper.inherits is None
         and mapper.polymorphic_on is None
+        and len(mapper.primary_key) == 1
+        and not mapper.always_refresh
         and all(isinstance(each.columns[0], Column) for each in mapper.column_attrs)
         and not any(each.deferred for each in mapper.column_attrs)
         and not any(each.lazy in _EAGER for each in mapper.relationships)
@@ -175,13 +182,13 @@ def may_be_plain(statement: object, session: Session) -> bool:
 
     Args:
         statement: what is to be executed.
-        session: where; if it has something to flush, statements of the ORM's flush it first.
+        session: where; if it has something to flush, SQLAlchemy flushes it first.
     """
     return (
         isinstance(statement, Select)
         and not statement._execution_options  # noqa: SLF001 - there are no public names
         and not statement._with_options  # noqa: SLF001
-        and not (_is_orm(statement) and not session._is_clean())  # noqa: SLF001
+        and session._is_clean()  # noqa: SLF001
     )
 
 
@@ -194,9 +201,10 @@ def reader_of(statement: Select[Any], form: Form, connection: Connection) -> Row
 
     A form that comes for the first time may be the last of its kind: it is not looked into.
     """
-    if form.kept is None or is_heard(connection):
+    literals = literals_of(form.binds)
+    if form.kept is None or literals is None or is_heard(connection):
         return None
-    kind = type(connection.dialect), literals_of(form.binds)
+    kind = type(connection.dialect), literals
     found = form.kept.get(kind)
     if found is None and kind not in form.kept and len(form.kept) < _MOST:
         form.kept[kind] = _SEEN

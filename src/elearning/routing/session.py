@@ -54,7 +54,7 @@ def _by_id(model: Any) -> Select[Any] | None:
     if not isinstance(model, type) or not issubclass(model, Record):
         return None
     mapper: Mapper[Any] | None = inspect(model, raiseerr=False)
-    if mapper is None or mapper.inherits is not None:
+    if mapper is None or mapper.inherits is not None or len(mapper.primary_key) > 1:
         return None
     return select(model).where(model.id == bindparam("id"))
 
@@ -249,8 +249,9 @@ class RoutingSession(Router):
         if reader is None or reader.is_heard(self):
             return None
         values = reader.quick.values(form.binds, params or EMPTY_DICT)
-        rows = None if values is None else reader.read(self, connection, values, most)
-        return None if rows is None else (reader.names, rows)
+        if values is None:
+            return None
+        return reader.names, reader.read(self, connection, values, most)
 
     def _before_commit(self) -> None:
         if self._work.readers and not self.in_nested_transaction():

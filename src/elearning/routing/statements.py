@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -98,10 +99,19 @@ def ids_of(statement: Any, form: Form, parameters: Parameters) -> list[set[UUID]
     return ids_in(form.names, (parameters,) if isinstance(parameters, _ONE_ROW) else parameters)
 
 
-def literals_of(binds: Sequence[BindParameter[Any]]) -> tuple[str, ...]:
-    """Return the values that stand in the SQL itself; statements of one form may differ in them."""
+def literals_of(binds: Sequence[BindParameter[Any]]) -> tuple[Any, ...] | None:
+    """Return the values that stand in the SQL itself, where statements of one form may differ.
+
+    None: they are of types whose values may look alike.
+    """
     found = [bind for bind in binds if bind.literal_execute]
-    return tuple([repr(bind.effective_value) for bind in found]) if found else ()
+    values = [bind.effective_value for bind in found]
+    if not all(type(each) in _TOLD_APART or isinstance(each, Enum) for each in values):
+        return None
+    return tuple([(type(each), each) for each in values])
+
+
+_TOLD_APART = {bool, int, str, UUID, type(None)}
 
 
 def _places(names: Names, binds: Sequence[BindParameter[Any]]) -> Any:

@@ -131,7 +131,7 @@ def page_of(
     """
     paged = _paged(statement, size, after, alone=True)
     options = {} if region is None else {"region": region}
-    values = {**paged.marks, **(parameters or {})} or None
+    values = {**paged.given, **(parameters or {}), **paged.marks} or None
     if isinstance(session, RoutingSession | ReadSession):
         rows = session.rows(paged.statement, values, execution_options=options)
     else:
@@ -144,8 +144,10 @@ class _Paged(NamedTuple):
     statement: Select[Any]
     """Of one row more than the page holds, with the order keys at the end."""
     marks: Mapping[str, Any]
-    """The values of parameters: those that tell where it begins, and the statement's own."""
+    """The values of the parameters that tell where it begins."""
     size: int
+    given: Mapping[str, Any]
+    """Those of the statement's own parameters, where the form is another one's."""
 
     def ask(
         self,
@@ -203,5 +205,5 @@ def _paged(statement: object, size: int, after: str | None, *, alone: bool = Fal
     values: Sequence[Any] = ()
     if after is not None:
         values = read_cursor(form.order.keys, after, form.order.name)
-    marks = given | {name: value for name, value in named(values) if value is not None}
-    return _Paged(form, form.statement(size, values), marks, size)
+    marks = {name: value for name, value in named(values) if value is not None}
+    return _Paged(form, form.statement(size, values), marks, size, given)

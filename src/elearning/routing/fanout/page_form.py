@@ -8,11 +8,11 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Select
 from sqlalchemy.sql.cache_key import CacheKey
-from sqlalchemy.sql.elements import BindParameter
 
 from elearning.errors import NotMergeable
 from elearning.routing.fanout.page_order import (
     comes_after,
+    has_values,
     mark_of,
     order_clause,
     page_order_of,
@@ -27,6 +27,7 @@ class PageForm:
     """What the pages of one statement have in common; to build it takes longer than to read."""
 
     def __init__(self, asked: Select[Any], *, alone: bool) -> None:
+        self.columns = asked._raw_columns  # noqa: SLF001 - nothing public has them as they are
         self.order = page_order_of(asked, alone=alone)
         described = asked.column_descriptions
         self.expressions = [each["expr"] for each in described]
@@ -66,38 +67,50 @@ _MOST_FORMS = 500
 _merged: WeakKeyDictionary[Select[Any], PageForm] = WeakKeyDictionary()
 _alone: WeakKeyDictionary[Select[Any], tuple[PageForm, dict[str, Any]]] = WeakKeyDictionary()
 """By the very object: a statement that is used again is looked into once."""
-_alike: dict[tuple[Any, ...], tuple[PageForm, Sequence[BindParameter[Any]]]] = {}
+_alike: dict[tuple[Any, ...], tuple[PageForm, Sequence[str]]] = {}
 """By what statements have in common that differ in the values of these parameters only."""
 
 
 def form_alone(statement: Select[Any]) -> tuple[PageForm, dict[str, Any]]:
-    """Return the form of a statement for one session, and the values of its parameters.
+    """Return the form of a statement for one session, and the values of its parameters there.
 
     Raises:
         NotMergeable: it cannot be read by pages.
     """
-    if (known := _alone.get(statement)) is not None:
-        return known
-    key: CacheKey | None = statement._generate_cache_key()  # noqa: SLF001 - there is no public name
-    binds = () if key is None else key.bindparams
-    if key is None or statement.get_execution_options() or any(each.callable for each in binds):
-        found: tuple[PageForm, dict[str, Any]] = PageForm(_checked(statement), alone=True), {}
-    else:
-        form, first = _form_of_all(statement, key)
-        own = zip(first, binds, strict=True)
-        found = form, {one.key: each.effective_value for one, each in own if not each.required}
-    _alone[statement] = found
+    found = _alone.get(statement)
+    if found is None:
+        found = _alone[statement] = _shared(statement) or (
+            PageForm(_checked(statement), alone=True),
+            {},
+        )
     return found
 
 
-def _form_of_all(one: Select[Any], key: CacheKey) -> tuple[PageForm, Sequence[BindParameter[Any]]]:
-    alike = key.key, literals_of(key.bindparams)
-    found = _alike.get(alike)
-    if found is None:
+def _shared(statement: Select[Any]) -> tuple[PageForm, dict[str, Any]] | None:
+    """Return a form that others made; None: one cannot be told from the others by its values."""
+    key: CacheKey | None = statement._generate_cache_key()  # noqa: SLF001 - there is no public name
+    literals = None if key is None else literals_of(key.bindparams)
+    if key is None or literals is None or statement.get_execution_options():
+        return None
+    sent = [bind for bind in key.bindparams if not bind.literal_execute]
+    if any(bind.callable for bind in sent) or len({bind.key for bind in sent}) < len(sent):
+        return None
+    known = _alike.get((key.key, literals))
+    if known is None:
+        form = PageForm(_checked(statement), alone=True)
+        if has_values(form.order):
+            # Cursors tell orders apart by their values, too.
+            return form, {}
         if len(_alike) >= _MOST_FORMS:
             _alike.clear()
-        found = _alike[alike] = PageForm(_checked(one), alone=True), key.bindparams
-    return found
+        known = _alike[key.key, literals] = form, [bind.key for bind in sent]
+    form, keys = known
+    columns = zip(form.columns, statement._raw_columns, strict=True)  # noqa: SLF001
+    if not all(one is other for one, other in columns):
+        # Rows are read by the very expressions.
+        return None
+    own = zip(keys, sent, strict=True)
+    return form, {name: bind.value for name, bind in own if not bind.required}
 
 
 def form_merged(statement: object) -> PageForm:

@@ -35,8 +35,17 @@ from elearning.routing.fanout.order import OrderKey, order_of
 from elearning.routing.fanout.parts import columns_of, named_in
 from elearning.routing.fanout.schema import place_of
 from elearning.routing.fanout.screen import aggregates_in, windows_in
+from elearning.routing.statements import literals_of
 
-__all__ = ["Mark", "PageOrder", "comes_after", "mark_of", "order_clause", "page_order_of"]
+__all__ = [
+    "Mark",
+    "PageOrder",
+    "comes_after",
+    "has_values",
+    "mark_of",
+    "order_clause",
+    "page_order_of",
+]
 
 Mark = BindParameter[Any]
 _ARITHMETIC = frozenset({add, sub, mul, truediv})
@@ -74,26 +83,29 @@ def page_order_of(statement: Select[Any], *, alone: bool) -> PageOrder:
     """
     key = statement._generate_cache_key()  # noqa: SLF001 - there is no public name
     form: tuple[Any, ...] = ()
-    if key is not None:
-        # What stands in the SQL itself is no part of SQLAlchemy's key.
-        form = (alone, key.key, *(b.effective_value for b in key.bindparams if b.literal_execute))
+    # What stands in the SQL itself is no part of SQLAlchemy's key.
+    literals = None if key is None else literals_of(key.bindparams)
+    if key is not None and literals is not None:
+        form = (alone, key.key, literals)
         if (known := _known.get(form)) is not None:
             return known
     _check_rows(statement)
     sources = sources_of(statement)
     keys = _unique(statement, sources, alone=alone)
     order = PageOrder(keys, name_of(keys), [_can_be_null(each, sources) for each in keys])
-    # The values in a statement's order are its own.
-    if form and not any(_has_values(each.element) for each in keys):
+    if form and not has_values(order):
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
         _known[form] = order
     return order
 
 
-def _has_values(element: ColumnElement[Any]) -> bool:
+def has_values(order: PageOrder) -> bool:
+    """Tell whether values of parameters are a part of an order: then it is its statement's own."""
     return any(
-        isinstance(part, BindParameter) and not part.literal_execute for part in iterate(element)
+        isinstance(part, BindParameter) and not part.literal_execute
+        for key in order.keys
+        for part in iterate(key.element)
     )
 
 
