@@ -13,9 +13,11 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from multiprocessing import forkserver
 from pathlib import Path
+from typing import Any
 
-__all__ = ["run_child"]
+__all__ = ["end_server", "run_child"]
 
 _SERVER = multiprocessing.get_context("forkserver")
 _IMPORTED = [
@@ -55,6 +57,12 @@ def run_child(
         out, err = (path.read_text("utf-8") if path.exists() else "" for path in paths)
     assert code is not None
     return subprocess.CompletedProcess(words, code, out, err)
+
+
+def end_server() -> None:
+    """End the server that forks, and wait until it has: what it measured is written then."""
+    server: Any = forkserver
+    server._forkserver._stop()
 
 
 def _run(

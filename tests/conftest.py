@@ -14,6 +14,7 @@ from hypothesis import settings as chance
 
 from elearning.config import Settings
 from tests.campaigns.conftest import FULL
+from tests.children import end_server
 from tests.snapshots import Snapshot
 
 pytest_plugins = ["elearning.testing.plugin"]
@@ -102,6 +103,11 @@ def _nothing() -> None:
     That one returns, and so does the function that calls it: the tracer, which has seen the call
     of the beginning but no return of it, is even again.
     """
+
+
+def pytest_sessionfinish() -> None:
+    """Leave no process behind that is still writing what it measured."""
+    end_server()
 
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -8,19 +8,19 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from elearning.cluster.embedded import EmbeddedCluster
 from elearning.config import Settings
 from elearning.regions import Region
 from tests.campaigns.claims_checker import deadlocks, unsettled, wait_quiet
 from tests.campaigns.claims_client import Enrolling, Recovering, Registering, Report, serve
+from tests.children import end_server
 
 __all__ = ["Crowd", "databases_of"]
 
@@ -35,11 +35,6 @@ def databases_of(cluster: EmbeddedCluster) -> dict[str, str]:
         for node in cluster.status()
         if node.shard and node.role == "primary"
     }
-
-
-def _end_server() -> None:
-    server: Any = forkserver  # it is no client of ours, and ends when it is told to
-    server._forkserver._stop()
 
 
 @dataclass
@@ -75,7 +70,7 @@ class Crowd:
     def __enter__(self) -> Self:
         # What takes long to import is there when a client is forked from the server: a new one,
         # for another may measure coverage.
-        _end_server()
+        end_server()
         _FORKSERVER.set_forkserver_preload(["tests.campaigns.claims_client"])
         self._clients = [None] * len(self.regions)
         self._deadlocks = deadlocks(self.databases)
@@ -94,7 +89,7 @@ class Crowd:
         for client in self._clients:
             if client is not None:
                 self._end(client)
-        _end_server()
+        end_server()
 
     def act(
         self,

@@ -55,7 +55,8 @@ def copy_of(settings: Settings, publisher: str, subscriber: str) -> CopyHealth:
         for each in report.copies
         if (each.publisher, each.subscriber) == (publisher, subscriber)
     ]
-    assert report.ok is all(each.ok for each in report.copies)
+    oks = [*(node.ok for node in report.nodes), *(copy.ok for copy in report.copies)]
+    assert report.ok is all(oks)
     return found[0]
 
 

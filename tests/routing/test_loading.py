@@ -312,6 +312,8 @@ async def test_the_statements_of_a_flow_do_not_grow_with_the_course(
         for flow in FLOWS:
             with served(platform.engines) as nodes:
                 await flow(school)
+                # What goes on behind it is done now or later.
+                await school.platform.background.finish()
             counts[lessons][flow.__name__] = len(nodes)
     assert counts[1] == counts[30]
     assert all(0 < count <= MOST[name] for name, count in counts[1].items()), counts[1]

@@ -27,6 +27,7 @@ from sqlalchemy import (
     delete,
     event,
     func,
+    inspect,
     literal,
     literal_column,
     select,
@@ -459,6 +460,26 @@ def test_rows_that_are_held(engines: Engines, quickly: list[Quick]) -> None:
             assert session.rows(statement, {"x": user_id}) == [(user, "Grace")]
             assert user.first_name == "Linda"
     assert quickly
+
+
+def test_rows_that_are_expired(engines: Engines, quickly: list[Quick]) -> None:
+    user_id = _user(engines, first_name="Ada")
+    with RoutingSession(engines=engines, region="europe") as session:
+        user = session.get_one(User, user_id)
+        for name in ("Bea", "Cleo", "Di"):
+            user.first_name = name
+            session.commit()
+            assert inspect(user).expired
+            quickly.clear()
+            ((found,),) = session.rows(select(User).where(User.id == user_id))
+            assert found is user
+            assert not inspect(user).expired
+            assert user.first_name == name
+            assert user not in session.dirty
+        assert quickly
+        # With its version: what another changes meanwhile is not overwritten.
+        user.first_name = "Eve"
+        session.commit()
 
 
 def test_entities_of_joins(engines: Engines, quickly: list[Quick]) -> None:

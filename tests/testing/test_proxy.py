@@ -372,7 +372,7 @@ def test_clients_that_come_and_go_at_once_do_no_harm(
 
 
 def test_many_connections_at_once(proxy: TcpProxy, server: socket.socket) -> None:
-    proxy.latency = 0.02
+    proxy.latency = 0.1
     start = monotonic()
     clients = [dial(proxy) for _ in range(200)]
     proxy.wait_open(200)
@@ -381,8 +381,8 @@ def test_many_connections_at_once(proxy: TcpProxy, server: socket.socket) -> Non
         client.sendall(struct.pack("i", number))
     found = {struct.unpack("i", receive(one, 4))[0] for one in far}
     assert found == set(range(200))
-    # All wait at the same time.
-    assert monotonic() - start < 2
+    # All wait at the same time: one after the other they would take 20 s.
+    assert monotonic() - start < 15
     for one in (*clients, *far):
         one.close()
     proxy.wait_open(0)

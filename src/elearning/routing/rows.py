@@ -147,6 +147,8 @@ class _Entity:
         for key, value in zip(self._keys, self._values(row), strict=True):
             if key not in loaded:
                 set_committed_value(held, key, value)
+        # Of relationships that were expired along: they are loaded by themselves, when asked for.
+        instance_state(held).expired_attributes.clear()
 
 
 def _elements(objects: Sequence[Any]) -> list[Any]:
