@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import CompoundSelect, Delete, FromClause, Insert, Select, Update
+from sqlalchemy import CompoundSelect, Delete, FromClause, Insert, Select, Update, literal
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import ClauseList, ColumnClause, ColumnElement, TextClause
 
@@ -108,7 +108,8 @@ def restrict(plan: Plan, codes: Sequence[int]) -> Select[Any] | CompoundSelect[A
     home = None if plan.restricted is None else home_code(plan.restricted)
     if home is None or not isinstance(plan.statement, Select):
         return plan.statement
-    return plan.statement.where(home.in_(codes))
+    # In the SQL itself: a parameter for a list of values is written anew at each execution.
+    return plan.statement.where(home.in_([literal(code, literal_execute=True) for code in codes]))
 
 
 def located(
