@@ -88,7 +88,7 @@ _SAME_LINES = tuple(
         "testing/test_page",
     ]
 )
-"""Where less than one line in a thousand was run by these alone, when contexts were recorded."""
+"""Less than one line in a hundred was run by all of these alone, when contexts were recorded."""
 
 
 def _is_unmeasured(item: pytest.Item) -> bool:

@@ -33,7 +33,7 @@ class Quick:
         binds: the statement's parameters.
 
     Raises:
-        LookupError: a parameter is none of the statement's.
+        LookupError: parameters cannot be told apart by their names.
     """
 
     def __init__(self, compiled: Any, dialect: Dialect, binds: Binds) -> None:

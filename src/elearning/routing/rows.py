@@ -117,10 +117,8 @@ class _Entity:
         self.places = [places[getattr(entity, key).__clause_element__()] for key in self._keys]
         self.width = len(self._keys)
         self._values = itemgetter(*self.places)
-        (key,) = mapper.primary_key
-        self._id = places[
-            getattr(entity, mapper.get_property_by_column(key).key).__clause_element__()
-        ]
+        (column,) = mapper.primary_key
+        self._id = self.places[self._keys.index(mapper.get_property_by_column(column).key)]
 
     def item(self, session: Session, row: Row) -> Any:
         """Return the entity of a row, as the session holds it from here on."""

@@ -88,7 +88,7 @@ def enroll_user(
         AlreadyEnrolled: the user has the course.
     """
     values = {"user": user_id, "course": course_id, "claim": claim_id, "offered": offered}
-    enrollment_id: UUID = session.scalar(_ENROLL, values)  # type: ignore[assignment]
+    enrollment_id: UUID = session.scalar(_ENROLL, values)  # type: ignore[assignment]  # never NULL
     expire_counted(session, Enrollment, enrollment_id)
     return enrollment_id
 

@@ -157,7 +157,7 @@ _PLANNED: WeakKeyDictionary[Engines, Planned] = WeakKeyDictionary()
 
 
 def answer(asked: Question) -> FanOutResult:
-    """Ask all shards, each in a thread of its own, and merge."""
+    """Ask all shards at once, each in a thread, the first one in the caller's, and merge."""
     return answer_all([asked])[0]
 
 
